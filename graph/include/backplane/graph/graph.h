@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Graph: single static assignment, append-only, node ids topological by construction.
+//
+// Invariants
+//  1. A node's inputs have smaller ids. Nothing is ever changed in place; a pass builds a new graph.
+//  2. Pure nodes are hash-consed on request (`Graph(Cse::on)`): equal op, attributes and inputs give the same node.
+//  3. Inputs (placeholders, variables, bound tensors) are nodes; what they stand for is in `inputs()`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "backplane/graph/builder.h"
+#include "backplane/graph/op_def.h"
+
+namespace backplane::graph {
+
+using NodeId = uint32_t;
+
+struct Value {
+  NodeId node = 0;
+  uint32_t out = 0;
+  friend bool operator==(const Value& a, const Value& b) = default;
+};
+
+/// Dense bytes of a constant.
+struct Literal {
+  Type type;
+  std::vector<std::byte> bytes;
+};
+
+/// A scalar program as the payload of a fused pointwise node.
+struct ScalarProgram {
+  uint32_t num_inputs = 0;
+  std::vector<bp_instr> instrs;
+  std::vector<uint16_t> outputs;
+  std::vector<DType> output_dtypes;
+};
+
+struct Node {
+  const OpDef* op = nullptr;
+  Attrs attrs;
+  uint32_t first_in = 0, num_in = 0;    ///< into Graph's pool of values
+  uint32_t first_out = 0, num_out = 0;  ///< into Graph's pool of types
+  SourceLoc loc;
+  std::shared_ptr<const Literal> literal;         ///< op constant
+  std::shared_ptr<const ScalarProgram> program;   ///< op pointwise
+};
+
+/// What a graph input stands for.
+struct Input {
+  enum class Kind : uint8_t { placeholder, variable, bound };
+  Kind kind = Kind::placeholder;
+  NodeId node = 0;
+  std::string name;
+  uint64_t key = 0;                  ///< identity of the variable cell or bound tensor, chosen by the frontend
+};
+
+class Graph final : public Builder {
+ public:
+  enum class Cse : uint8_t { off, on };
+  explicit Graph(Cse cse = Cse::off) : cse_(cse) {}
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  // Building ---------------------------------------------------------------------------------------------------------
+  Value add_input(Input::Kind kind, const Type& type, std::string name, uint64_t key = 0);
+  Value add_constant(std::shared_ptr<const Literal> literal);
+  /// Appends a node whose output types are known or to be inferred (types empty). Returns its id.
+  NodeId add(const OpDef& op, Attrs attrs, std::span<const Value> inputs, SourceLoc loc, std::span<const Type> types = {},
+             std::shared_ptr<const ScalarProgram> program = nullptr);
+  void set_outputs(std::vector<Value> outputs) { outputs_ = std::move(outputs); }
+
+  std::vector<Sym> apply(const OpDef& op, Attrs attrs, std::span<const Sym> inputs) override;
+  Sym constant(const Type& type, std::vector<std::byte> bytes) override;
+  const Type& type_of(Sym sym) const override { return type(value(sym)); }
+  Sym sym(Value v) { return {this, v.node, v.out}; }
+  Value value(Sym s) const { return {s.id, s.out}; }
+
+  // Reading ----------------------------------------------------------------------------------------------------------
+  size_t size() const { return nodes_.size(); }
+  const Node& node(NodeId id) const { return nodes_[id]; }
+  std::span<const Node> nodes() const { return nodes_; }
+  std::span<const Value> inputs_of(NodeId id) const;
+  std::span<const Type> types_of(NodeId id) const;
+  const Type& type(Value v) const { return types_[nodes_[v.node].first_out + v.out]; }
+  std::vector<Type> input_types(NodeId id) const;
+  const std::vector<Input>& inputs() const { return inputs_; }
+  const std::vector<Value>& outputs() const { return outputs_; }
+
+ private:
+  struct Key;
+  uint64_t hash(const OpDef& op, const Attrs& attrs, std::span<const Value> in, const Literal* literal,
+                const ScalarProgram* program) const;
+  bool same(NodeId id, const OpDef& op, const Attrs& attrs, std::span<const Value> in, const Literal* literal,
+            const ScalarProgram* program) const;
+
+  Cse cse_;
+  std::vector<Node> nodes_;
+  std::vector<Value> edges_;
+  std::vector<Type> types_;
+  std::vector<Input> inputs_;
+  std::vector<Value> outputs_;
+  std::unordered_multimap<uint64_t, NodeId> interned_;
+};
+
+/// One line per node: `%3 : f32[32,10] = softmax(%2) {axis=1}  # mnist.cpp:17`. parse() reads it back.
+std::string to_text(const Graph& graph);
+/// Throws Error naming line and column of what is wrong.
+std::unique_ptr<Graph> parse_graph(std::string_view text);
+
+}  // namespace backplane::graph

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stream: a device with the queue all work goes through, its memory pool and its kernel cache. Storage: device memory
+// that tensors share.
+//
+// Memory freed while queued work still uses it goes back to the stream's pool and is reused by later work of the same
+// in-order queue only, so nobody has to wait.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backplane/graph/types.h"
+#include "backplane/host/device.h"
+
+namespace backplane::graph {
+
+class Stream;
+using StreamPtr = std::shared_ptr<Stream>;
+
+/// A block of device memory; returns to its stream's pool with the last reference.
+class Storage {
+ public:
+  Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes, uint32_t size_class);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  bp_buffer* buffer() const { return buffer_; }
+  uint64_t bytes() const { return bytes_; }
+  const StreamPtr& stream() const { return stream_; }
+
+ private:
+  StreamPtr stream_;
+  bp_buffer* buffer_;
+  uint64_t bytes_;
+  uint32_t size_class_;
+};
+using StoragePtr = std::shared_ptr<Storage>;
+
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  /// One stream per device, made at first use.
+  static StreamPtr of(const host::DevicePtr& device);
+  explicit Stream(host::DevicePtr device);
+  ~Stream();
+
+  const host::DevicePtr& device() const { return device_; }
+  bp_queue* queue() const { return queue_.get(); }
+  /// Held while work is put into the queue.
+  std::recursive_mutex& mutex() { return mutex_; }
+
+  /// At least `bytes` (0 counts as 1), 64-byte aligned. Retries once after trim() when the device is out of memory.
+  StoragePtr alloc(uint64_t bytes);
+  void upload(const StoragePtr& target, uint64_t offset, const void* source, uint64_t bytes);
+  /// Waits for the data.
+  void download(void* target, const StoragePtr& source, uint64_t offset, uint64_t bytes);
+  void finish();
+  /// Gives pooled memory back to the device.
+  void trim();
+
+  /// The prepared kernel of `op`, cached by its signature; `variant` empty = the device's default.
+  std::shared_ptr<const host::Kernel> kernel(const class KernelOpRef& op, const std::string& variant);
+
+  struct Usage {
+    uint64_t in_use = 0, pooled = 0, peak = 0;
+  };
+  Usage usage() const;
+
+ private:
+  friend class Storage;
+  void release(bp_buffer* buffer, uint64_t bytes, uint32_t size_class);
+  struct Pool;
+  host::DevicePtr device_;
+  host::Queue queue_;
+  std::recursive_mutex mutex_;
+  std::unique_ptr<Pool> pool_;
+};
+
+}  // namespace backplane::graph
