@@ -4,9 +4,11 @@
 // Invariants
 //  1. A node's inputs have smaller ids. Nothing is ever changed in place; a pass builds a new graph.
 //  2. Pure nodes are hash-consed on request (`Graph(Cse::on)`): equal op, attributes and inputs give the same node.
-//  3. Inputs (placeholders, variables, bound tensors) are nodes; what they stand for is in `inputs()`.
+//  3. References to nodes, types and operands stay valid while the graph lives, also while it grows.
+//  4. Inputs (placeholders, variables, bound tensors) are nodes; what they stand for is in `inputs()`.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -42,8 +44,9 @@ struct ScalarProgram {
 struct Node {
   const OpDef* op = nullptr;
   Attrs attrs;
-  uint32_t first_in = 0, num_in = 0;    ///< into Graph's pool of values
-  uint32_t first_out = 0, num_out = 0;  ///< into Graph's pool of types
+  const Value* in = nullptr;  ///< `num_in` of them, in the graph's own storage
+  const Type* out = nullptr;  ///< `num_out` of them
+  uint32_t num_in = 0, num_out = 0;
   SourceLoc loc;
   std::shared_ptr<const Literal> literal;         ///< op constant
   std::shared_ptr<const ScalarProgram> program;   ///< op pointwise
@@ -56,6 +59,28 @@ struct Input {
   NodeId node = 0;
   std::string name;
   uint64_t key = 0;                  ///< identity of the variable cell or bound tensor, chosen by the frontend
+};
+
+/// Grows in chunks: what was handed out never moves, so references stay good while nodes are added.
+template <class T>
+class StablePool {
+ public:
+  const T* add(std::span<const T> values) {
+    if (chunks_.empty() || used_ + values.size() > capacity_) {
+      capacity_ = values.size() > kChunk ? values.size() : kChunk;
+      chunks_.push_back(std::make_unique<T[]>(capacity_));
+      used_ = 0;
+    }
+    T* at = chunks_.back().get() + used_;
+    for (size_t i = 0; i < values.size(); ++i) at[i] = values[i];
+    used_ += values.size();
+    return at;
+  }
+
+ private:
+  static constexpr size_t kChunk = 256;
+  std::vector<std::unique_ptr<T[]>> chunks_;
+  size_t used_ = 0, capacity_ = 0;
 };
 
 class Graph final : public Builder {
@@ -82,25 +107,24 @@ class Graph final : public Builder {
   // Reading ----------------------------------------------------------------------------------------------------------
   size_t size() const { return nodes_.size(); }
   const Node& node(NodeId id) const { return nodes_[id]; }
-  std::span<const Node> nodes() const { return nodes_; }
-  std::span<const Value> inputs_of(NodeId id) const;
-  std::span<const Type> types_of(NodeId id) const;
-  const Type& type(Value v) const { return types_[nodes_[v.node].first_out + v.out]; }
+  std::span<const Value> inputs_of(NodeId id) const { return {nodes_[id].in, nodes_[id].num_in}; }
+  std::span<const Type> types_of(NodeId id) const { return {nodes_[id].out, nodes_[id].num_out}; }
+  const Type& type(Value v) const { return nodes_[v.node].out[v.out]; }
   std::vector<Type> input_types(NodeId id) const;
   const std::vector<Input>& inputs() const { return inputs_; }
   const std::vector<Value>& outputs() const { return outputs_; }
 
  private:
-  struct Key;
+  Node make_node(const OpDef& op, Attrs attrs, std::span<const Value> in, std::span<const Type> out, SourceLoc at);
   uint64_t hash(const OpDef& op, const Attrs& attrs, std::span<const Value> in, const Literal* literal,
                 const ScalarProgram* program) const;
   bool same(NodeId id, const OpDef& op, const Attrs& attrs, std::span<const Value> in, const Literal* literal,
             const ScalarProgram* program) const;
 
   Cse cse_;
-  std::vector<Node> nodes_;
-  std::vector<Value> edges_;
-  std::vector<Type> types_;
+  std::deque<Node> nodes_;
+  StablePool<Value> edges_;
+  StablePool<Type> types_;
   std::vector<Input> inputs_;
   std::vector<Value> outputs_;
   std::unordered_multimap<uint64_t, NodeId> interned_;
