@@ -24,10 +24,20 @@ struct PassConfig {
   static PassConfig none();  ///< every optional pass off
 };
 
+/// A composite that the device does not do natively.
+struct Decomposition {
+  const OpDef* op = nullptr;
+  Type type;
+  SourceLoc loc;
+  std::string reason;  ///< the plugin's own; empty when no catalogue operation exists for it
+};
+
 /// What a pass is given besides the graph.
 struct PassContext {
   const PassConfig& config;
-  host::DevicePtr device;
+  StreamPtr stream;                               ///< the device that the graph is for
+  std::span<const Layout> input_layouts = {};     ///< one per graph input; dense where empty
+  std::vector<Decomposition>* decompositions = nullptr;  ///< where legalise notes what it did
 };
 
 /// One entry of the visible list.

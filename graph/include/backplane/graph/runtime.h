@@ -16,13 +16,14 @@
 
 namespace backplane::graph {
 
+struct KernelOp;
 class Stream;
 using StreamPtr = std::shared_ptr<Stream>;
 
 /// A block of device memory; returns to its stream's pool with the last reference.
 class Storage {
  public:
-  Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes, uint32_t size_class);
+  Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -34,7 +35,6 @@ class Storage {
   StreamPtr stream_;
   bp_buffer* buffer_;
   uint64_t bytes_;
-  uint32_t size_class_;
 };
 using StoragePtr = std::shared_ptr<Storage>;
 
@@ -60,7 +60,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void trim();
 
   /// The prepared kernel of `op`, cached by its signature; `variant` empty = the device's default.
-  std::shared_ptr<const host::Kernel> kernel(const class KernelOpRef& op, const std::string& variant);
+  std::shared_ptr<const host::Kernel> kernel(const KernelOp& op, const std::string& variant = {});
+  /// The device's answer about `op`, cached by its signature.
+  host::Support support(const KernelOp& op);
 
   struct Usage {
     uint64_t in_use = 0, pooled = 0, peak = 0;
@@ -69,12 +71,14 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
  private:
   friend class Storage;
-  void release(bp_buffer* buffer, uint64_t bytes, uint32_t size_class);
+  void release(bp_buffer* buffer, uint64_t bytes);
   struct Pool;
+  struct Caches;
   host::DevicePtr device_;
   host::Queue queue_;
   std::recursive_mutex mutex_;
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Caches> caches_;
 };
 
 }  // namespace backplane::graph

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backplane/graph/runtime.h"
+
+#include <algorithm>
+#include <bit>
+#include <list>
+#include <unordered_map>
+
+#include "backplane/graph/op_def.h"
+
+namespace backplane::graph {
+
+namespace {
+
+constexpr uint64_t kSmallestBlock = 256;
+constexpr uint64_t kPoolFloor = 512ull << 20;  ///< pooled bytes that are always kept
+constexpr size_t kMaxCachedKernels = 8192;
+
+/// Four size classes per power of two: at most a quarter of a block is wasted.
+uint64_t size_class(uint64_t bytes) {
+  if (bytes <= kSmallestBlock) return kSmallestBlock;
+  const uint64_t step = std::bit_floor(bytes - 1) / 4;
+  return (bytes + step - 1) / step * step;
+}
+
+/// Map with a bound; the oldest entry makes room.
+template <class T>
+class BoundedCache {
+ public:
+  T* find(const std::string& key) {
+    const auto found = map_.find(key);
+    return found != map_.end() ? &found->second : nullptr;
+  }
+  T& insert(std::string key, T value) {
+    if (map_.size() >= kMaxCachedKernels) {
+      map_.erase(order_.front());
+      order_.pop_front();
+    }
+    order_.push_back(key);
+    return map_.insert_or_assign(std::move(key), std::move(value)).first->second;
+  }
+
+ private:
+  std::unordered_map<std::string, T> map_;
+  std::list<std::string> order_;
+};
+
+}  // namespace
+
+struct Stream::Pool {
+  std::mutex mutex;
+  std::unordered_map<uint64_t, std::vector<bp_buffer*>> free;  ///< by size class
+  Usage usage;
+};
+
+struct Stream::Caches {
+  std::mutex mutex;
+  BoundedCache<std::shared_ptr<const host::Kernel>> kernels;
+  BoundedCache<host::Support> supports;
+};
+
+Storage::Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes)
+    : stream_(std::move(stream)), buffer_(buffer), bytes_(bytes) {}
+
+Storage::~Storage() { stream_->release(buffer_, bytes_); }
+
+StreamPtr Stream::of(const host::DevicePtr& device) {
+  static std::mutex mutex;
+  // Never destroyed: tensors in static variables may outlive any order of destruction.
+  static auto* const streams = new std::unordered_map<host::Device*, StreamPtr>();
+  const std::lock_guard lock(mutex);
+  StreamPtr& stream = (*streams)[device.get()];
+  if (stream == nullptr) stream = std::make_shared<Stream>(device);
+  return stream;
+}
+
+Stream::Stream(host::DevicePtr device)
+    : device_(std::move(device)), queue_(device_->create_queue()), pool_(std::make_unique<Pool>()),
+      caches_(std::make_unique<Caches>()) {}
+
+Stream::~Stream() {
+  try {
+    trim();
+  } catch (const std::exception&) {
+    // The device is gone; its memory went with it.
+  }
+}
+
+StoragePtr Stream::alloc(uint64_t bytes) {
+  const uint64_t block = size_class(bytes);
+  {
+    const std::lock_guard lock(pool_->mutex);
+    std::vector<bp_buffer*>& list = pool_->free[block];
+    pool_->usage.in_use += block;
+    pool_->usage.peak = std::max(pool_->usage.peak, pool_->usage.in_use);
+    if (!list.empty()) {
+      bp_buffer* buffer = list.back();
+      list.pop_back();
+      pool_->usage.pooled -= block;
+      return std::make_shared<Storage>(shared_from_this(), buffer, block);
+    }
+  }
+  bp_buffer* buffer = nullptr;
+  bp_error error = host::make_error();
+  bp_status status = device_->memory().alloc(device_->handle(), block, BP_MEMORY_DEVICE, &buffer, &error);
+  if (status == BP_E_OUT_OF_MEMORY) {
+    trim();
+    error = host::make_error();
+    status = device_->memory().alloc(device_->handle(), block, BP_MEMORY_DEVICE, &buffer, &error);
+  }
+  if (status < 0) {
+    const std::lock_guard lock(pool_->mutex);
+    pool_->usage.in_use -= block;
+    host::check(status, error,
+                device_->name() + ": allocating " + std::to_string(block) + " bytes beside " +
+                    std::to_string(pool_->usage.in_use) + " in use");
+  }
+  return std::make_shared<Storage>(shared_from_this(), buffer, block);
+}
+
+void Stream::release(bp_buffer* buffer, uint64_t bytes) {
+  {
+    const std::lock_guard lock(pool_->mutex);
+    Usage& usage = pool_->usage;
+    usage.in_use -= bytes;
+    if (usage.pooled + bytes <= std::max(kPoolFloor, usage.peak)) {
+      pool_->free[bytes].push_back(buffer);
+      usage.pooled += bytes;
+      return;
+    }
+  }
+  bp_error error = host::make_error();
+  {
+    const std::lock_guard lock(mutex_);
+    device_->queues().finish(queue_.get(), &error);  // a failure in it is reported by the next call that waits
+  }
+  device_->memory().free(buffer);
+}
+
+void Stream::trim() {
+  finish();
+  const std::lock_guard lock(pool_->mutex);
+  for (auto& [block, list] : pool_->free) {
+    for (bp_buffer* buffer : list) device_->memory().free(buffer);
+    list.clear();
+  }
+  pool_->usage.pooled = 0;
+}
+
+void Stream::upload(const StoragePtr& target, uint64_t offset, const void* source, uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  device_->upload(queue_, {target->buffer(), offset}, source, bytes);
+}
+
+void Stream::download(void* target, const StoragePtr& source, uint64_t offset, uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  device_->download(queue_, target, {source->buffer(), offset}, bytes);
+  device_->finish(queue_);
+}
+
+void Stream::finish() {
+  const std::lock_guard lock(mutex_);
+  device_->finish(queue_);
+}
+
+std::shared_ptr<const host::Kernel> Stream::kernel(const KernelOp& op, const std::string& variant) {
+  const std::string key = op.signature() + '\0' + variant;
+  {
+    const std::lock_guard lock(caches_->mutex);
+    if (auto* found = caches_->kernels.find(key)) return *found;
+  }
+  // Built outside the lock: preparing may compile. Two threads may build the same kernel; the first one stays.
+  auto kernel = std::make_shared<const host::Kernel>(op.with_op([&](const bp_op& raw) {
+    return device_->prepare(raw, variant.empty() ? nullptr : variant.c_str());
+  }));
+  const std::lock_guard lock(caches_->mutex);
+  if (auto* found = caches_->kernels.find(key)) return *found;
+  return caches_->kernels.insert(key, std::move(kernel));
+}
+
+host::Support Stream::support(const KernelOp& op) {
+  const std::string key = op.signature();
+  {
+    const std::lock_guard lock(caches_->mutex);
+    if (auto* found = caches_->supports.find(key)) return *found;
+  }
+  host::Support answer = op.with_op([&](const bp_op& raw) { return device_->query(raw); });
+  const std::lock_guard lock(caches_->mutex);
+  return caches_->supports.insert(key, std::move(answer));
+}
+
+Stream::Usage Stream::usage() const {
+  const std::lock_guard lock(pool_->mutex);
+  return pool_->usage;
+}
+
+}  // namespace backplane::graph
