@@ -26,9 +26,11 @@ inline std::string describe(const bp_tensor_desc& desc) {
 inline std::string validate_desc(const bp_tensor_desc& desc, bool is_output) {
   if (dtype_size(desc.dtype) == 0) return "dtype " + std::to_string(desc.dtype) + " is unknown";
   if (desc.rank > BP_MAX_RANK) return "rank " + std::to_string(desc.rank) + " is above 8";
+  bool empty = false;
+  for (uint32_t i = 0; i < desc.rank; ++i) empty = empty || desc.shape[i] == 0;
   for (uint32_t i = 0; i < desc.rank; ++i) {
     if (desc.shape[i] < 0) return "extent " + std::to_string(desc.shape[i]) + " is negative";
-    if (is_output && desc.strides[i] == 0 && desc.shape[i] > 1) return "an output has stride 0";
+    if (is_output && !empty && desc.strides[i] == 0 && desc.shape[i] > 1) return "an output has stride 0";
   }
   return {};
 }
