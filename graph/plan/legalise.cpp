@@ -8,6 +8,7 @@
 
 #include "backplane/graph/ops.h"
 #include "backplane/graph/plan.h"
+#include "passes/passes.h"
 #include "plan/fit.h"
 
 namespace backplane::graph {
@@ -147,7 +148,7 @@ class Legaliser final : public Builder {
 
 }  // namespace
 
-std::unique_ptr<Graph> legalise(const Graph& graph, const PassContext& context) {
+std::unique_ptr<Graph> passes::legalise(const Graph& graph, const PassContext& context) {
   return Legaliser(graph, context).run();
 }
 

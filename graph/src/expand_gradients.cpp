@@ -2,7 +2,7 @@
 // Expands `gradients` nodes once all shapes are known: the nodes before it become the tape, the results take its place.
 #include "backplane/graph/autodiff.h"
 #include "backplane/graph/ops.h"
-#include "backplane/graph/plan.h"
+#include "passes/passes.h"
 
 namespace backplane::graph {
 
@@ -37,7 +37,10 @@ std::vector<Value> expand(const Node& node, std::span<const Value> in, Graph& to
 
 }  // namespace
 
-std::unique_ptr<Graph> expand_gradients(const Graph& graph, const PassContext&) {
+std::unique_ptr<Graph> passes::expand_gradients(const Graph& graph, const PassContext&) {
+  bool any = false;
+  for (NodeId id = 0; id < graph.size() && !any; ++id) any = graph.node(id).op->tier == Tier::deferred;
+  if (!any) return nullptr;
   auto result = std::make_unique<Graph>();
   std::vector<std::vector<Value>> map(graph.size());
   size_t next_input = 0;

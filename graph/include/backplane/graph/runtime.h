@@ -47,6 +47,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   const host::DevicePtr& device() const { return device_; }
   bp_queue* queue() const { return queue_.get(); }
+  const host::Queue& host_queue() const { return queue_; }
   /// Held while work is put into the queue.
   std::recursive_mutex& mutex() { return mutex_; }
 

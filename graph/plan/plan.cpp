@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiling a graph into a plan and running it.
+//
+// A plan is a flat array of prepared launches whose views are already filled in; a run patches the views of this run's
+// inputs and outputs, and those of the arena when it has moved, then enqueues. No look-up, no allocation per launch.
+#include "backplane/graph/plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "backplane/graph/ops.h"
+#include "backplane/host/registry.h"
+#include "backplane/graph/trace.h"
+#include "passes/passes.h"
+#include "plan/lowering.h"
+#include "plan/memory_planner.h"
+
+namespace backplane::graph {
+
+namespace {
+
+/// One launch, ready to go.
+struct Step {
+  bp_kernel* kernel = nullptr;
+  uint32_t first_view = 0;  ///< inputs, then outputs, then the workspace
+  uint32_t num_in = 0, num_out = 0;
+  bool fallback = false;
+  uint32_t launch = 0;      ///< index into Lowered::launches
+};
+
+/// A view that has to be rewritten: which one, and where in its slot it points.
+struct Patch {
+  uint32_t view = 0;
+  uint32_t index = 0;       ///< of the input or output
+  uint64_t offset = 0;      ///< bytes
+};
+
+/// Elements that a strided tensor touches: [low, high] relative to its buffer, in elements.
+std::pair<int64_t, int64_t> extent_of(const Place& p) {
+  int64_t low = p.layout.offset, high = p.layout.offset;
+  for (int axis = 0; axis < p.type.shape.rank(); ++axis) {
+    const int64_t reach = p.layout.strides[static_cast<size_t>(axis)] * (p.type.shape[axis] - 1);
+    (reach < 0 ? low : high) += reach;
+  }
+  return {low, high};
+}
+
+class PlanImpl final : public Plan {
+ public:
+  PlanImpl(StreamPtr stream, StreamPtr fallback, std::unique_ptr<Graph> graph, Lowered lowered,
+           std::vector<Decomposition> decompositions)
+      : stream_(std::move(stream)), fallback_(std::move(fallback)), graph_(std::move(graph)),
+        lowered_(std::move(lowered)), decompositions_(std::move(decompositions)) {
+    plan_arena();
+    make_steps();
+    make_stats();
+  }
+
+  std::vector<Bound> run(std::span<const Bound> inputs) override {
+    const std::lock_guard lock(stream_->mutex());
+    if (stats_.arena_bytes != 0) {
+      StoragePtr arena = stream_->alloc(stats_.arena_bytes);
+      if (arena->buffer() != arena_buffer_) bind_arena(arena->buffer());
+      // Back to the pool at the end of this call: later work of the same in-order queue may have it.
+      return run_with(inputs, arena);
+    }
+    return run_with(inputs, nullptr);
+  }
+
+  const PlanStats& stats() const override { return stats_; }
+  std::vector<Explanation> explain() const override;
+
+ private:
+  static constexpr uint64_t kAlignment = 64;
+
+  uint64_t alignment() const { return std::max<uint64_t>(kAlignment, stream_->device()->info().offset_alignment); }
+
+  void plan_arena() {
+    std::vector<BufferRequest> requests;
+    std::vector<int32_t> request_of(lowered_.slots.size(), -1);
+    for (size_t i = 0; i < lowered_.slots.size(); ++i) {
+      const Slot& slot = lowered_.slots[i];
+      if (slot.kind != Slot::Kind::arena || slot.first_use == UINT32_MAX) continue;
+      BufferRequest request;
+      request.first_use = slot.first_use;
+      request.last_use = slot.last_use;
+      request.bytes = std::max<uint64_t>(slot.bytes, 1);
+      request.alignment = alignment();
+      if (slot.in_place_of >= 0) request.in_place_of = request_of[static_cast<size_t>(slot.in_place_of)];
+      request_of[i] = static_cast<int32_t>(requests.size());
+      requests.push_back(request);
+    }
+    const MemoryPlan plan = plan_memory(requests);
+    offsets_.assign(lowered_.slots.size(), 0);
+    for (size_t i = 0; i < request_of.size(); ++i) {
+      if (request_of[i] >= 0) offsets_[i] = plan.offsets[static_cast<size_t>(request_of[i])];
+    }
+    stats_.arena_bytes = plan.arena_bytes;
+    stats_.arena_lower_bound = plan.lower_bound;
+  }
+
+  void make_steps() {
+    for (size_t i = 0; i < lowered_.launches.size(); ++i) {
+      const Launch& launch = lowered_.launches[i];
+      Step step;
+      step.kernel = launch.kernel->handle.get();
+      step.first_view = static_cast<uint32_t>(views_.size());
+      step.num_in = static_cast<uint32_t>(launch.in.size());
+      step.num_out = static_cast<uint32_t>(launch.out.size());
+      step.fallback = launch.fallback;
+      step.launch = static_cast<uint32_t>(i);
+      for (const Place& p : launch.in) add_view(p.slot, byte_offset(p));
+      for (const Place& p : launch.out) add_view(p.slot, byte_offset(p));
+      if (launch.workspace_slot >= 0) {
+        add_view(static_cast<uint32_t>(launch.workspace_slot), 0);
+      } else {
+        views_.push_back({nullptr, 0});
+      }
+      steps_.push_back(step);
+    }
+  }
+
+  static uint64_t byte_offset(const Place& p) {
+    return static_cast<uint64_t>(p.layout.offset * size_of(p.type.dtype));
+  }
+
+  void add_view(uint32_t slot_index, uint64_t offset) {
+    const Slot& slot = lowered_.slots[slot_index];
+    const auto view = static_cast<uint32_t>(views_.size());
+    views_.push_back({nullptr, offset});
+    switch (slot.kind) {
+      case Slot::Kind::constant: views_.back().buffer = slot.storage->buffer(); break;
+      case Slot::Kind::arena:
+        views_.back().offset += offsets_[slot_index];
+        arena_views_.push_back(view);
+        break;
+      case Slot::Kind::input: input_patches_.push_back({view, slot.index, offset}); break;
+      case Slot::Kind::output: output_patches_.push_back({view, slot.index, offset}); break;
+    }
+  }
+
+  void make_stats() {
+    for (const Launch& launch : lowered_.launches) {
+      (launch.fallback ? stats_.fallback_nodes : stats_.nodes) += 1;
+      if (!launch.fallback) continue;
+      for (const auto* list : {&launch.in, &launch.out}) {
+        for (const Place& p : *list) stats_.fallback_bytes += static_cast<uint64_t>(p.type.bytes());
+      }
+    }
+    for (const Slot& slot : lowered_.slots) {
+      if (slot.kind == Slot::Kind::output) output_bytes_.resize(std::max<size_t>(output_bytes_.size(), slot.index + 1));
+    }
+    for (const Slot& slot : lowered_.slots) {
+      if (slot.kind == Slot::Kind::output) output_bytes_[slot.index] = slot.bytes;
+    }
+  }
+
+  void bind_arena(bp_buffer* buffer) {
+    for (uint32_t view : arena_views_) views_[view].buffer = buffer;
+    arena_buffer_ = buffer;
+  }
+
+  std::vector<Bound> run_with(std::span<const Bound> inputs, const StoragePtr& arena) {
+    std::vector<StoragePtr> outputs;
+    outputs.reserve(output_bytes_.size());
+    for (uint64_t bytes : output_bytes_) outputs.push_back(stream_->alloc(bytes));
+    for (const Patch& patch : input_patches_) {
+      const Bound& bound = inputs[patch.index];
+      views_[patch.view] = {bound.storage->buffer(),
+                            patch.offset + static_cast<uint64_t>((bound.layout.offset - base_offset(patch.index)) *
+                                                                 size_of(bound.type.dtype))};
+    }
+    for (const Patch& patch : output_patches_) views_[patch.view].buffer = outputs[patch.index]->buffer();
+    if (Trace* trace = Trace::active()) {
+      run_traced(*trace);
+    } else {
+      run_steps();
+    }
+    (void)arena;
+    std::vector<Bound> result;
+    result.reserve(lowered_.outputs.size());
+    for (const Place& p : lowered_.outputs) result.push_back(output(p, inputs, outputs));
+    return result;
+  }
+
+  /// Offset that input `index` was compiled with: places already contain it.
+  int64_t base_offset(uint32_t index) const { return index < input_offsets_.size() ? input_offsets_[index] : 0; }
+
+  Bound output(const Place& p, std::span<const Bound> inputs, std::span<const StoragePtr> outputs) const {
+    const Slot& slot = lowered_.slots[p.slot];
+    switch (slot.kind) {
+      case Slot::Kind::input: return {inputs[slot.index].storage, p.type, with_offset(p, inputs[slot.index])};
+      case Slot::Kind::constant: return {slot.storage, p.type, p.layout};
+      case Slot::Kind::output: return {outputs[slot.index], p.type, p.layout};
+      case Slot::Kind::arena: break;
+    }
+    fail_internal("an output lies in the arena");
+  }
+
+  Layout with_offset(const Place& p, const Bound& bound) const {
+    Layout layout = p.layout;
+    layout.offset += bound.layout.offset - base_offset(lowered_.slots[p.slot].index);
+    return layout;
+  }
+
+  void run_steps() {
+    const auto enqueue = stream_->device()->kernels().enqueue;
+    bp_queue* const queue = stream_->queue();
+    bp_error error = host::make_error();
+    for (const Step& step : steps_) {
+      if (step.fallback) {
+        run_fallback(step);
+        continue;
+      }
+      const bp_view* views = views_.data() + step.first_view;
+      const bp_status status =
+          enqueue(queue, step.kernel, views, views + step.num_in, views[step.num_in + step.num_out], &error);
+      if (status < 0) fail_launch(step, status, error);
+    }
+  }
+
+  void run_traced(Trace& trace) {
+    const std::vector<Step> all = std::move(steps_);
+    for (const Step& step : all) {
+      steps_.assign(1, step);
+      const Trace::Span span(trace, launch_name(lowered_.launches[step.launch]),
+                             step.fallback ? fallback_->device()->name() : stream_->device()->name());
+      run_steps();
+      stream_->finish();
+    }
+    steps_ = all;
+  }
+
+  void run_fallback(const Step& step) {
+    const Launch& launch = lowered_.launches[step.launch];
+    const std::lock_guard lock(fallback_->mutex());
+    std::vector<bp_view> views(launch.in.size() + launch.out.size());
+    std::vector<StoragePtr> staged;
+    std::vector<std::byte> bytes;
+    const auto stage = [&](size_t i, const Place& p, bool load) {
+      const auto [low, high] = extent_of(p);
+      const auto size = static_cast<uint64_t>((high - low + 1) * size_of(p.type.dtype));
+      staged.push_back(fallback_->alloc(size));
+      views[i] = {staged.back()->buffer(), static_cast<uint64_t>((p.layout.offset - low) * size_of(p.type.dtype))};
+      if (!load || p.type.elements() == 0) return;
+      bytes.resize(size);
+      bp_view from = views_[step.first_view + i];
+      from.offset -= views[i].offset;
+      stream_->device()->download(device_queue(), bytes.data(), from, size);
+      stream_->finish();
+      fallback_->upload(staged.back(), 0, bytes.data(), size);
+    };
+    for (size_t i = 0; i < launch.in.size(); ++i) stage(i, launch.in[i], true);
+    for (size_t i = 0; i < launch.out.size(); ++i) {
+      const Place& p = launch.out[i];
+      stage(launch.in.size() + i, p, !is_dense(p.type.shape, p.layout));
+    }
+    StoragePtr workspace = fallback_->alloc(launch.kernel->workspace);
+    bp_error error = host::make_error();
+    const bp_status status = fallback_->device()->kernels().enqueue(
+        fallback_->queue(), step.kernel, views.data(), views.data() + launch.in.size(), {workspace->buffer(), 0}, &error);
+    if (status < 0) fail_launch(step, status, error);
+    for (size_t i = 0; i < launch.out.size(); ++i) store(step, launch, launch.in.size() + i, views, staged, bytes);
+  }
+
+  void store(const Step& step, const Launch& launch, size_t i, std::span<const bp_view> views,
+             std::span<const StoragePtr> staged, std::vector<std::byte>& bytes) {
+    const Place& p = launch.out[i - launch.in.size()];
+    const auto [low, high] = extent_of(p);
+    bytes.resize(static_cast<size_t>((high - low + 1) * size_of(p.type.dtype)));
+    fallback_->download(bytes.data(), staged[i], 0, bytes.size());
+    bp_view to = views_[step.first_view + i];
+    to.offset -= views[i].offset;
+    stream_->device()->upload(device_queue(), to, bytes.data(), bytes.size());
+  }
+
+  const host::Queue& device_queue() const { return stream_->host_queue(); }
+
+  std::string launch_name(const Launch& launch) const {
+    const Node& node = graph_->node(launch.node);
+    return std::string(node.op->name) + (launch.how == "native" ? "" : " (" + launch.how + ")");
+  }
+
+  [[noreturn]] void fail_launch(const Step& step, bp_status status, const bp_error& error) const {
+    const Launch& launch = lowered_.launches[step.launch];
+    const Node& node = graph_->node(launch.node);
+    std::vector<Type> operands;
+    for (const Place& p : launch.in) operands.push_back(p.type);
+    const std::string device = (step.fallback ? fallback_ : stream_)->device()->name();
+    backplane::fail(node.op->name, device + ": " + host::status_text(status) + ": " + error.message, operands, node.loc);
+  }
+
+  StreamPtr stream_, fallback_;
+  std::unique_ptr<Graph> graph_;
+  Lowered lowered_;
+  std::vector<Decomposition> decompositions_;
+  std::vector<uint64_t> offsets_;      ///< in the arena, by slot
+  std::vector<Step> steps_;
+  std::vector<bp_view> views_;
+  std::vector<uint32_t> arena_views_;
+  std::vector<Patch> input_patches_, output_patches_;
+  std::vector<uint64_t> output_bytes_;
+  bp_buffer* arena_buffer_ = nullptr;
+  PlanStats stats_;
+
+ public:
+  std::vector<int64_t> input_offsets_;
+};
+
+std::vector<Explanation> PlanImpl::explain() const {
+  std::vector<Explanation> rows;
+  for (const Launch& launch : lowered_.launches) {
+    const Node& node = graph_->node(launch.node);
+    Explanation row;
+    row.node = "%" + std::to_string(launch.node);
+    row.op = node.op->name;
+    row.type = graph_->types_of(launch.node)[0].to_string();
+    row.device = (launch.fallback ? fallback_ : stream_)->device()->name();
+    row.how = launch.fallback ? "fell back" : launch.how == "native" ? "native " + launch.kernel->variant : launch.how;
+    row.reason = launch.fallback ? stream_->device()->name() + ": " + launch.reason : launch.reason;
+    row.source = node.loc.to_string();
+    rows.push_back(std::move(row));
+  }
+  for (const Decomposition& d : decompositions_) {
+    rows.push_back({"", std::string(d.op->name), d.type.to_string(), stream_->device()->name(), "decomposed",
+                    stream_->device()->plugin_name() + ": " + d.reason, d.loc.to_string()});
+  }
+  return rows;
+}
+
+StreamPtr fallback_stream(const StreamPtr& stream) {
+  if (stream->device()->has(BP_DEVICE_REFERENCE)) return nullptr;
+  try {
+    return Stream::of(host::Registry::instance().reference());
+  } catch (const host::Error&) {
+    return nullptr;  // none installed: a declined launch then says so
+  }
+}
+
+[[noreturn]] void refuse_fallback(const Graph& graph, const Lowered& lowered, const StreamPtr& stream) {
+  std::string list;
+  for (const Launch& launch : lowered.launches) {
+    if (!launch.fallback) continue;
+    const Node& node = graph.node(launch.node);
+    list += "\n  " + std::string(node.op->name) + " " + graph.types_of(launch.node)[0].to_string() + ": " + launch.reason;
+    if (const std::string at = node.loc.to_string(); !at.empty()) list += " (" + at + ")";
+  }
+  throw Error("[compile] " + stream->device()->name() + " declines operations and BACKPLANE_FALLBACK=error forbids the host:" +
+              list + "\n  use another device, or BACKPLANE_FALLBACK=allow");
+}
+
+}  // namespace
+
+std::shared_ptr<Plan> Plan::compile(const Graph& graph, const CompileOptions& options,
+                                    std::span<const Layout> input_layouts) {
+  std::vector<Decomposition> decompositions;
+  const PassContext context{options.passes, options.stream, input_layouts, &decompositions};
+  std::unique_ptr<Graph> lowered_graph = run_pipeline(graph, context);
+  const StreamPtr fallback = fallback_stream(options.stream);
+  Lowered lowered = lower(*lowered_graph, *options.stream, fallback.get(), input_layouts);
+  const bool falls_back =
+      std::any_of(lowered.launches.begin(), lowered.launches.end(), [](const Launch& l) { return l.fallback; });
+  if (falls_back && options.fallback == Fallback::error) refuse_fallback(*lowered_graph, lowered, options.stream);
+  auto plan = std::make_shared<PlanImpl>(options.stream, fallback, std::move(lowered_graph), std::move(lowered),
+                                         std::move(decompositions));
+  for (const Layout& layout : input_layouts) plan->input_offsets_.push_back(layout.offset);
+  return plan;
+}
+
+std::vector<Literal> evaluate(const Graph& graph, std::span<const Literal> inputs, const CompileOptions& options) {
+  if (inputs.size() != graph.inputs().size()) fail_internal("evaluate: wrong number of inputs");
+  const std::shared_ptr<Plan> plan = Plan::compile(graph, options);
+  std::vector<Bound> bound;
+  for (const Literal& literal : inputs) {
+    StoragePtr storage = options.stream->alloc(literal.bytes.size());
+    options.stream->upload(storage, 0, literal.bytes.data(), literal.bytes.size());
+    bound.push_back({std::move(storage), literal.type, dense_layout(literal.type.shape)});
+  }
+  std::vector<Literal> result;
+  for (const Bound& out : plan->run(bound)) {
+    Literal literal{out.type, std::vector<std::byte>(static_cast<size_t>(out.type.bytes()))};
+    options.stream->download(literal.bytes.data(), out.storage,
+                             static_cast<uint64_t>(out.layout.offset * size_of(out.type.dtype)), literal.bytes.size());
+    result.push_back(std::move(literal));
+  }
+  return result;
+}
+
+}  // namespace backplane::graph
