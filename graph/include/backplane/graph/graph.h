@@ -130,9 +130,11 @@ class Graph final : public Builder {
   std::unordered_multimap<uint64_t, NodeId> interned_;
 };
 
-/// The same graph with inputs of the given types (one per input), everything else inferred anew: gives concrete shapes to
-/// a graph with unknown extents. Throws Error at the first op that does not fit.
-std::unique_ptr<Graph> specialise(const Graph& graph, std::span<const Type> input_types);
+/// What `outputs` need of a graph, with inputs of the given types (one per input, all inputs stay) and everything else
+/// inferred anew: gives concrete shapes to a graph with unknown extents. Throws Error at the first op that does not fit.
+std::unique_ptr<Graph> specialise(const Graph& graph, std::span<const Type> input_types, std::span<const Value> outputs);
+/// One entry per node: whether `outputs` need it.
+std::vector<bool> live_nodes(const Graph& graph, std::span<const Value> outputs);
 
 /// One line per node: `%3 : f32[32,10] = softmax(%2) {axis=1}  # mnist.cpp:17`. parse() reads it back.
 std::string to_text(const Graph& graph);
