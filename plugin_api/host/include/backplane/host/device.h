@@ -5,6 +5,7 @@
 // the plain tables. Tables are copies completed with zeros, so a member that an older plugin lacks reads as NULL.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,10 @@ class Device;
 using DevicePtr = std::shared_ptr<Device>;
 
 namespace detail {
+/// The process is ending: handles that live in static objects are then not given back, because the static objects of
+/// their plugins may be gone already.
+inline std::atomic<bool> process_ending{false};
+
 /// A plugin handle, destroyed through `destroy`; keeps its device open.
 template <class T>
 class Handle {
@@ -36,7 +41,8 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   ~Handle() {
-    if (handle_ != nullptr && destroy_ != nullptr) destroy_(handle_);
+    if (handle_ == nullptr || destroy_ == nullptr || process_ending.load(std::memory_order_relaxed)) return;
+    destroy_(handle_);
   }
   void swap(Handle& other) noexcept {
     std::swap(handle_, other.handle_);

@@ -39,11 +39,14 @@ struct PluginReport {
 /// Everything that decides what is found; from_environment() reads BACKPLANE_*.
 struct RegistryOptions {
   std::vector<std::filesystem::path> directories;  ///< in search order
-  std::string allow;                               ///< BACKPLANE_PLUGINS: globs, "-name" denies
+  std::string allow;                               ///< BACKPLANE_PLUGINS: globs, "-glob" denies
   std::filesystem::path cache_directory;           ///< empty: no probe cache
   unsigned probe_timeout_ms = 10000;
-  bool probe = true;            ///< probe in a child process before loading
+  bool probe = true;            ///< probe in a child process before loading; false: plugins() loads every plugin here
+  bool cached_probes = true;    ///< believe earlier probes of the same file (BACKPLANE_PROBE=fresh: no)
   bool allow_insecure = false;  ///< BACKPLANE_ALLOW_INSECURE_PLUGINS
+  std::filesystem::path probe_executable;  ///< empty: backplane-probe of this installation
+  std::vector<std::string> warnings;       ///< about the settings themselves; logged once by the Registry
   static RegistryOptions from_environment();
 };
 
