@@ -26,17 +26,17 @@ bp_tensor_desc dense(std::initializer_list<int64_t> shape, uint32_t dtype);
 /// Cuts arrays out of the workspace. Constructed on NULL it only measures.
 class Scratch {
  public:
-  explicit Scratch(char* base) : base_(base) {}
+  explicit Scratch(char* base) : base_(reinterpret_cast<uintptr_t>(base)) {}
   template <class T>
   T* take(int64_t count) {
-    char* result = base_ + used_;
+    const uintptr_t result = base_ + used_;
     used_ += (static_cast<uint64_t>(count) * sizeof(T) + 63) / 64 * 64;
     return reinterpret_cast<T*>(result);
   }
   uint64_t used() const { return used_; }
 
  private:
-  char* base_;
+  uintptr_t base_;
   uint64_t used_ = 0;
 };
 
@@ -110,5 +110,18 @@ std::unique_ptr<sdk::HostKernel> make_reduce(const bp_op& op);
 std::unique_ptr<sdk::HostKernel> make_matmul(const bp_op& op);
 std::unique_ptr<sdk::HostKernel> make_gather(const bp_op& op);
 std::unique_ptr<sdk::HostKernel> make_scatter_add(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_convolution(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_pool(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_pool_grad(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_softmax(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_softmax_grad(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_log_softmax(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_log_softmax_grad(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_normalize(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_normalize_grad(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_attention(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_attention_grad(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_random(const bp_op& op);
+std::unique_ptr<sdk::HostKernel> make_sort(const bp_op& op);
 
 }  // namespace backplane::reference

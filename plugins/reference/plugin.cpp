@@ -15,6 +15,22 @@ constexpr struct {
     {BP_OP_MATMUL, make_matmul},
     {BP_OP_GATHER, make_gather},
     {BP_OP_SCATTER_ADD, make_scatter_add},
+    {BP_OP_CONVOLUTION, make_convolution},
+    {BP_OP_CONVOLUTION_GRAD_DATA, make_convolution},
+    {BP_OP_CONVOLUTION_GRAD_FILTER, make_convolution},
+    {BP_OP_POOL, make_pool},
+    {BP_OP_POOL_GRAD, make_pool_grad},
+    {BP_OP_SOFTMAX, make_softmax},
+    {BP_OP_SOFTMAX_GRAD, make_softmax_grad},
+    {BP_OP_LOG_SOFTMAX, make_log_softmax},
+    {BP_OP_LOG_SOFTMAX_GRAD, make_log_softmax_grad},
+    {BP_OP_NORMALIZE, make_normalize},
+    {BP_OP_NORMALIZE_GRAD, make_normalize_grad},
+    {BP_OP_ATTENTION, make_attention},
+    {BP_OP_ATTENTION_GRAD, make_attention_grad},
+    {BP_OP_RANDOM, make_random},
+    {BP_OP_SORT, make_sort},
+    {BP_OP_TOP_K, make_sort},
 };
 
 Factory find(uint32_t code) {

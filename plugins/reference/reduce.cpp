@@ -3,40 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "kernel.hpp"
+#include "axes.hpp"
 
 namespace backplane::reference {
 namespace {
-
-/// The axes of x, split; strides are those of the dense copy.
-struct Axes {
-  int rank = 0;
-  int64_t shape[BP_MAX_RANK] = {}, strides[BP_MAX_RANK] = {};
-  int64_t count = 1;
-
-  void add(int64_t extent, int64_t stride) {
-    shape[rank] = extent;
-    strides[rank++] = stride;
-    count *= extent;
-  }
-  /// body(offset) for each position in row-major order.
-  template <class Body>
-  void for_each(Body&& body) const {
-    if (count == 0) return;
-    int64_t index[BP_MAX_RANK] = {}, offset = 0;
-    for (;;) {
-      body(offset);
-      int axis = rank - 1;
-      for (; axis >= 0; --axis) {
-        offset += strides[axis];
-        if (++index[axis] < shape[axis]) break;
-        offset -= strides[axis] * shape[axis];
-        index[axis] = 0;
-      }
-      if (axis < 0) return;
-    }
-  }
-};
 
 template <class W>
 bool is_nan(W value) {
@@ -121,7 +91,7 @@ class Reduce final : public TypedKernel<Reduce> {
   }
 
   uint32_t kind_;
-  Axes kept_, reduced_;
+  Axes kept_, reduced_;  // strides of the dense copy
 };
 
 }  // namespace

@@ -104,6 +104,9 @@ inline int64_t window_positions(int64_t in, int64_t k, int64_t stride, int64_t d
   return room < 0 ? 0 : room / stride + 1;
 }
 
+/// Window attributes beyond this are nonsense, and their products would overflow.
+inline bool sane(int64_t value) { return value > -(int64_t{1} << 31) && value < int64_t{1} << 31; }
+
 inline const char* convolution(const bp_op& op) {
   const auto& a = attrs<bp_convolution_attrs>(op);
   const bool data = op.code == BP_OP_CONVOLUTION_GRAD_DATA, filter = op.code == BP_OP_CONVOLUTION_GRAD_FILTER;
@@ -119,6 +122,10 @@ inline const char* convolution(const bp_op& op) {
   if (w.shape[1] != x.shape[1] / a.groups) return "w needs the shape [O, C / groups, k...]";
   if (y.shape[0] != x.shape[0] || y.shape[1] != w.shape[0]) return "y needs the shape [N, O, spatial...]";
   for (uint32_t i = 0; i < a.spatial_rank; ++i) {
+    if (!sane(a.stride[i]) || !sane(a.dilation[i]) || !sane(a.pad_low[i]) || !sane(a.pad_high[i]) ||
+        !sane(w.shape[2 + i])) {
+      return "an attribute or the filter is too large";
+    }
     if (a.stride[i] < 1 || a.dilation[i] < 1 || w.shape[2 + i] < 1) return "stride, dilation and filter are at least 1";
     if (y.shape[2 + i] != window_positions(x.shape[2 + i], w.shape[2 + i], a.stride[i], a.dilation[i], a.pad_low[i],
                                            a.pad_high[i])) {
@@ -140,6 +147,7 @@ inline const char* pool(const bp_op& op) {
   if (x.rank != a.spatial_rank + 2 || y.rank != x.rank) return "operands need rank spatial_rank + 2";
   if (y.shape[0] != x.shape[0] || y.shape[1] != x.shape[1]) return "x and y differ in batch or channels";
   for (uint32_t i = 0; i < a.spatial_rank; ++i) {
+    if (!sane(a.window[i]) || !sane(a.stride[i]) || !sane(a.dilation[i])) return "an attribute is too large";
     if (a.window[i] < 1 || a.stride[i] < 1 || a.dilation[i] < 1) return "window, stride and dilation are at least 1";
     const int64_t reach = a.dilation[i] * (a.window[i] - 1) + 1;
     if (a.pad_low[i] < 0 || a.pad_low[i] >= reach || a.pad_high[i] < 0 || a.pad_high[i] >= reach) {
