@@ -104,6 +104,14 @@ void check_axes(const InferArgs& args, std::span<const int64_t> axes, int rank) 
   }
 }
 
+void check_dtypes(const InferArgs& args) {
+  require_one_float_dtype(args, 0, 1);
+  require_one_float_dtype(args, 1, args.in.size());
+  if (args.in[1].dtype != args.in[0].dtype && args.in[1].dtype != accumulator(args.in[0].dtype)) {
+    args.fail("scale and shift must have x's dtype, or f32 with a half x", "cast() them");
+  }
+}
+
 std::vector<Type> with_statistics(const InferArgs& args) {
   check_axes(args, args.attrs.ints("axes"), args.in[0].shape.rank());
   const Type stats = statistics_type(args.in[0], normalized_axes(args.attrs, args.in[0].shape.rank()));
@@ -137,7 +145,7 @@ Cost cost_of_normalize(double flops, std::span<const Type> in, std::span<const T
 namespace {
 
 std::vector<Type> infer_normalize(const InferArgs& args) {
-  require_one_float_dtype(args, 0, 3);
+  check_dtypes(args);
   if (!same_shape(args.in[0].shape, args.in[1].shape) || !same_shape(args.in[0].shape, args.in[2].shape)) {
     args.fail("x, scale and shift have different shapes", "expand() scale and shift, or use layer_norm");
   }
@@ -157,8 +165,9 @@ std::vector<Sym> decompose_normalize(const DecomposeArgs& args) {
 
 std::vector<Type> infer_normalize_grad(const InferArgs& args) {
   const Type &dy = args.in[0], &x = args.in[1], &scale = args.in[4];
-  if (!is_float(x.dtype) || dy.dtype != x.dtype || scale.dtype != x.dtype) {
-    args.fail("dy, x and scale must be floating point and of one dtype");
+  if (!is_float(x.dtype) || dy.dtype != x.dtype) args.fail("dy and x must be floating point and of one dtype");
+  if (scale.dtype != x.dtype && scale.dtype != accumulator(x.dtype)) {
+    args.fail("scale must have x's dtype, or f32 with a half x", "cast() it");
   }
   if (!same_shape(dy.shape, x.shape) || !same_shape(scale.shape, x.shape)) args.fail("dy, x and scale have different shapes");
   check_axes(args, args.attrs.ints("axes"), x.shape.rank());
@@ -168,7 +177,7 @@ std::vector<Type> infer_normalize_grad(const InferArgs& args) {
       args.fail("mean and rstd must be " + stats.to_string());
     }
   }
-  Type param = x;
+  Type param{scale.dtype, x.shape};
   check_axes(args, args.attrs.ints("param_axes"), x.shape.rank());
   for (int64_t axis : args.attrs.ints("param_axes")) param.shape[static_cast<int>(axis < 0 ? axis + x.shape.rank() : axis)] = 1;
   return {x, param, param};
@@ -176,7 +185,7 @@ std::vector<Type> infer_normalize_grad(const InferArgs& args) {
 
 std::vector<Sym> decompose_normalize_grad(const DecomposeArgs& args) {
   const Sym dy = widen(args.in[0]), x = widen(args.in[1]), mean = args.in[2], rstd = args.in[3];
-  const DType dtype = args.in[1].dtype();
+  const DType dtype = args.in[1].dtype(), param = args.in[4].dtype();
   const bool centred = args.attrs.i64("kind") == BP_NORMALIZE_MEAN_VARIANCE;
   const Ints axes = normalized_axes(args.attrs, x.rank());
   Ints param_axes;
@@ -185,7 +194,7 @@ std::vector<Sym> decompose_normalize_grad(const DecomposeArgs& args) {
   const Sym g = dy * widen(args.in[4]);
   const Sym along = hat * reduce_mean(g * hat, axes);
   const Sym dx = rstd * (centred ? g - reduce_mean(g, axes) - along : g - along);
-  return {cast(dx, dtype), cast(reduce_sum(dy * hat, param_axes), dtype), cast(reduce_sum(dy, param_axes), dtype)};
+  return {cast(dx, dtype), cast(reduce_sum(dy * hat, param_axes), param), cast(reduce_sum(dy, param_axes), param)};
 }
 
 }  // namespace
@@ -193,7 +202,8 @@ std::vector<Sym> decompose_normalize_grad(const DecomposeArgs& args) {
 const OpDef op::normalize = {
     .name = "normalize",
     .doc = "y = (x - mean) * rstd * scale + shift, with mean and rstd = 1 / sqrt(variance + epsilon) over `axes` (kind 2: "
-           "mean is 0 and the variance the mean square). x, scale and shift have one shape (expand() them). Gives (y, "
+           "mean is 0 and the variance the mean square). x, scale and shift have one shape (expand() them); scale and shift "
+           "have x's dtype, or f32 with a half x. Gives (y, "
            "mean, rstd); the statistics are f32 (f64 for f64) with extent 1 on `axes`.",
     .min_inputs = 3,
     .max_inputs = 3,

@@ -8,7 +8,7 @@ namespace {
 
 /// layer_norm and rms_norm: scale (and shift) broadcast to x.
 std::vector<Type> infer_named(const InferArgs& args) {
-  require_one_float_dtype(args, 0, 3);
+  check_dtypes(args);
   for (size_t i = 1; i < args.in.size(); ++i) {
     if (!same_shape(broadcast_shapes(args.in[0].shape, args.in[i].shape, args), args.in[0].shape)) {
       args.fail("operand " + std::to_string(i) + " does not broadcast to x's shape", "x itself is never broadcast");
@@ -29,7 +29,7 @@ std::vector<Sym> decompose_layer_norm(const DecomposeArgs& args) {
 }
 
 std::vector<Sym> decompose_rms_norm(const DecomposeArgs& args) {
-  return normalize_broadcast(args, BP_NORMALIZE_RMS, scalar(args.builder, 0, args.in[0].dtype()));
+  return normalize_broadcast(args, BP_NORMALIZE_RMS, scalar(args.builder, 0, args.in[1].dtype()));
 }
 
 std::vector<Type> infer_batch_norm_inference(const InferArgs& args) {

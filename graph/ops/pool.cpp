@@ -43,7 +43,7 @@ Shape pooled_shape(const InferArgs& args, const Type& x) {
   const Sliding s = pool_sliding(args.attrs);
   Shape y{x.shape[0], x.shape[1]};
   for (int i = 0; i < spatial; ++i) {
-    if (std::min(s.low[i], s.high[i]) < 0 || std::max(s.low[i], s.high[i]) >= s.size[i]) {
+    if (std::min(s.low[i], s.high[i]) < 0 || std::max(s.low[i], s.high[i]) >= s.reach(i)) {
       args.fail("padding must be at least 0 and smaller than the window", "pad() the input beforehand for more");
     }
   }
