@@ -45,7 +45,8 @@ class Sampler {
     require(options.prefetch >= 0 && options.prefetch <= 4096, "prefetch must be 0 to 4096 batches");
     require(options.stddev > 0, "stddev must be positive");
     require(set.count <= int64_t{UINT32_MAX}, "more than 2^32 - 1 images");
-    require(per_epoch() >= 1, "the image set has no batch to give: it is empty, or smaller than one batch and drop_last is set");
+    require(per_epoch() >= 1,
+            "the image set has no batch to give: it is empty, or smaller than one batch and drop_last is set");
     for (size_t level = 0; level < values_.size(); ++level) {
       values_[level] = (static_cast<float>(level) / 255.0f - options.mean) / options.stddev;
     }
@@ -189,8 +190,8 @@ struct Batches::State {
 
   Sampler sampler;
   int64_t epoch = 0;
-  int64_t given = 0;                        // batches of this epoch that the consumer has had
-  std::unique_ptr<Prefetcher> prefetcher;   // last: destroyed first
+  int64_t given = 0;                       // batches of this epoch that the consumer has had
+  std::unique_ptr<Prefetcher> prefetcher;  // last: destroyed first
 };
 
 Batches::Batches(const ImageSet& set, const BatchOptions& options) : state_(std::make_unique<State>(set, options)) {

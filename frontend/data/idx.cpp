@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The IDX reader: magic number (0, 0, type, rank), then big-endian extents, then big-endian elements.
 // Stages: open a regular file; read the header; check what it claims against what the file can hold; read the elements
-// in growing steps; insist on the end of the file there; swap to this machine's byte order. Format: the description on the MNIST page by LeCun, Cortes and Burges. Does not write IDX.
+// in growing steps; insist on the end of the file there; swap to this machine's byte order. Format:
+// the description on the MNIST page by LeCun, Cortes and Burges. Does not write IDX.
 #include "backplane/data/idx.h"
 
 #include <fcntl.h>
@@ -31,8 +32,8 @@ constexpr size_t kReadStep = size_t{1} << 20;
   throw FileError("idx", problem, path, remedy);
 }
 
-/// A regular file, inflated when it begins like gzip. zlib's own gzread is not used: it does not notice a file that ends
-/// inside the check sum.
+/// A regular file, inflated when it begins like gzip. zlib's own gzread is not used: it does not notice a file that
+/// ends inside the check sum.
 class Source {
  public:
   explicit Source(const std::filesystem::path& file) : path_(file.string()) {
@@ -143,7 +144,8 @@ IdxArray read_header(Source& source) {
   if (magic[0] != std::byte{0} || magic[1] != std::byte{0} || !known(type)) {
     fail("not an IDX file: wrong magic number", source.path(), "name an IDX file, plain or gzip-compressed");
   }
-  if (rank < 1 || rank > kMaxRank) fail("an IDX array of rank " + std::to_string(rank) + "; 1 to 8 are read", source.path());
+  if (rank < 1 || rank > kMaxRank)
+    fail("an IDX array of rank " + std::to_string(rank) + "; 1 to 8 are read", source.path());
 
   IdxArray array;
   array.type = static_cast<IdxType>(type);
@@ -158,7 +160,8 @@ IdxArray read_header(Source& source) {
   const int64_t limit = source.most_bytes();
   int64_t bytes = idx_element_size(array.type);
   for (int64_t extent : array.shape) {
-    if (bytes > limit / extent) fail("truncated or damaged: the header claims more elements than the file can hold", source.path());
+    if (bytes > limit / extent)
+      fail("truncated or damaged: the header claims more elements than the file can hold", source.path());
     bytes *= extent;
   }
   return array;
@@ -174,7 +177,8 @@ void read_elements(Source& source, IdxArray& array) {
     const size_t got = source.read(array.bytes.data() + have, step);
     have += got;
     if (got < step) {
-      fail("truncated: " + std::to_string(have) + " of " + std::to_string(wanted) + " data bytes are there", source.path());
+      fail("truncated: " + std::to_string(have) + " of " + std::to_string(wanted) + " data bytes are there",
+           source.path());
     }
   }
   std::byte extra;
@@ -186,7 +190,8 @@ void swap_to_host(IdxArray& array) {
   if constexpr (std::endian::native == std::endian::little) {
     if (size == 1) return;
     for (size_t at = 0; at < array.bytes.size(); at += size) {
-      std::reverse(array.bytes.begin() + static_cast<ptrdiff_t>(at), array.bytes.begin() + static_cast<ptrdiff_t>(at + size));
+      std::reverse(array.bytes.begin() + static_cast<ptrdiff_t>(at),
+                   array.bytes.begin() + static_cast<ptrdiff_t>(at + size));
     }
   }
 }
@@ -196,11 +201,15 @@ void swap_to_host(IdxArray& array) {
 int64_t idx_element_size(IdxType type) {
   switch (type) {
     case IdxType::u8:
-    case IdxType::i8: return 1;
-    case IdxType::i16: return 2;
+    case IdxType::i8:
+      return 1;
+    case IdxType::i16:
+      return 2;
     case IdxType::i32:
-    case IdxType::f32: return 4;
-    case IdxType::f64: return 8;
+    case IdxType::f32:
+      return 4;
+    case IdxType::f64:
+      return 8;
   }
   return 0;
 }

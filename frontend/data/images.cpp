@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 
 #include "backplane/data/idx.h"
@@ -18,7 +19,8 @@ namespace {
 
 constexpr const char* kFashionMnistDirectory = "/usr/share/datasets/fashion-mnist";
 constexpr const char* kFashionMnistRemedy =
-    "install it (apt-get install dataset-fashion-mnist) or set BACKPLANE_DATA_DIR to the directory of its four IDX files";
+    "install it (apt-get install dataset-fashion-mnist) or set BACKPLANE_DATA_DIR to the directory of its four IDX "
+    "files";
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
@@ -42,11 +44,15 @@ std::filesystem::path find_file(const std::vector<std::filesystem::path>& direct
 
 std::vector<std::filesystem::path> fashion_mnist_directories(const std::filesystem::path& directory) {
   if (!directory.empty()) return {directory};
-  if (const auto from_environment = host::environment("BACKPLANE_DATA_DIR")) {
-    const std::filesystem::path root(*from_environment);
-    return {root, root / "fashion-mnist"};
+  std::vector<std::filesystem::path> directories;
+  std::istringstream list(host::environment("BACKPLANE_DATA_DIR").value_or(""));
+  for (std::string root; std::getline(list, root, ':');) {
+    if (root.empty()) continue;
+    directories.emplace_back(root);
+    directories.emplace_back(std::filesystem::path(root) / "fashion-mnist");
   }
-  return {kFashionMnistDirectory};
+  directories.emplace_back(kFashionMnistDirectory);
+  return directories;
 }
 
 }  // namespace
@@ -56,7 +62,8 @@ void validate(const ImageSet& set, const std::string& name) {
   if (set.count < 0 || set.channels < 1 || set.height < 1 || set.width < 1 || set.classes < 1) {
     fail("an image set needs positive extents and classes");
   }
-  const auto per_image = static_cast<uint64_t>(set.channels) * static_cast<uint64_t>(set.height) * static_cast<uint64_t>(set.width);
+  const auto per_image =
+      static_cast<uint64_t>(set.channels) * static_cast<uint64_t>(set.height) * static_cast<uint64_t>(set.width);
   if (set.pixels.size() != static_cast<uint64_t>(set.count) * per_image) {
     fail(std::to_string(set.pixels.size()) + " pixels do not make " + std::to_string(set.count) + " images of " +
          shape_text({set.channels, set.height, set.width}));
@@ -112,7 +119,8 @@ ImageData fashion_mnist(const std::filesystem::path& directory) {
     }
     return set;
   };
-  return {part("train"), part("t10k"),
+  return {part("train"),
+          part("t10k"),
           {"T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"}};
 }
 

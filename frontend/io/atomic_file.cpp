@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Temporary file, write, fsync, rename, fsync of the directory: the order that leaves either the old file or the new one
-// after a crash (see "Files are hard", and rename(2)). Does not lock: of two writers the last one to commit wins.
+// Temporary file, write, fsync, rename, fsync of the directory: the order that leaves either the old file or the new
+// one after a crash (see "Files are hard", and rename(2)). Does not lock: of two writers the last one to commit wins.
 #include "backplane/io/atomic_file.h"
 
 #include <fcntl.h>
@@ -48,14 +48,19 @@ class HoldFileSizeSignal {
 const char* remedy_for(int error_number) {
   switch (error_number) {
     case ENOSPC:
-    case EDQUOT: return "free some space or save elsewhere; nothing was changed";
-    case EFBIG: return "raise the file size limit (ulimit -f) or save elsewhere; nothing was changed";
+    case EDQUOT:
+      return "free some space or save elsewhere; nothing was changed";
+    case EFBIG:
+      return "raise the file size limit (ulimit -f) or save elsewhere; nothing was changed";
     case EACCES:
     case EPERM:
-    case EROFS: return "save to a directory that you may write to";
+    case EROFS:
+      return "save to a directory that you may write to";
     case ENOENT:
-    case ENOTDIR: return "create the directory first";
-    default: return "nothing was changed; try again or save elsewhere";
+    case ENOTDIR:
+      return "create the directory first";
+    default:
+      return "nothing was changed; try again or save elsewhere";
   }
 }
 
@@ -75,11 +80,13 @@ std::filesystem::path resolve(const std::filesystem::path& target) {
 
 AtomicFile::AtomicFile(std::string component, const std::filesystem::path& target)
     : component_(std::move(component)), target_(resolve(target)) {
-  if (target.filename().empty()) throw FileError(component_, "not a file name", target.string(), "name a file to save to");
+  if (target.filename().empty())
+    throw FileError(component_, "not a file name", target.string(), "name a file to save to");
   struct stat old {};
   const bool exists = ::stat(target_.c_str(), &old) == 0;
   if (exists && !S_ISREG(old.st_mode)) {
-    throw FileError(component_, "exists and is not a regular file", target_.string(), "name a file, not a directory or device");
+    throw FileError(component_, "exists and is not a regular file", target_.string(),
+                    "name a file, not a directory or device");
   }
   // Unique per process and call; O_EXCL makes a collision with a leftover an error that the next number avoids.
   static std::atomic<unsigned> counter{0};
@@ -93,7 +100,8 @@ AtomicFile::AtomicFile(std::string component, const std::filesystem::path& targe
     temporary_.clear();
     fail("cannot create a file there", error_number);
   }
-  if (exists) (void)::fchmod(descriptor_, old.st_mode & 07777);  // a foreign owner's file: keep ours, the save still works
+  if (exists)
+    (void)::fchmod(descriptor_, old.st_mode & 07777);  // a foreign owner's file: keep ours, the save still works
 }
 
 AtomicFile::~AtomicFile() {
@@ -122,7 +130,8 @@ void AtomicFile::commit() {
   if (closed != 0 && errno != EINTR) fail("cannot write to the disk", errno);  // network file systems report here
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot rename the finished file", errno);
   temporary_.clear();
-  // The rename itself survives a power cut only once the directory is synced; some file systems cannot, which is no error.
+  // The rename itself survives a power cut only once the directory is synced; some file systems cannot, which is no
+  // error.
   const auto parent = target_.parent_path();
   const int directory = ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory >= 0) {

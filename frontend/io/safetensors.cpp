@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // safetensors: eight bytes with the little-endian length of the header, the header (JSON), the data.
 // Reading goes straight from the file into each tensor; writing orders tensors by element size, then name, and pads the
-// header to eight bytes with blanks, so that every tensor in the file is aligned. Byte order is that of the format, little
-// endian; other machines are refused at compile time.
+// header to eight bytes with blanks, so that every tensor in the file is aligned. Byte order is that of the format,
+// little endian; other machines are refused at compile time.
 #include "backplane/io/safetensors.h"
 
 #include <fcntl.h>
@@ -89,7 +89,8 @@ TensorFile read_from(Input& input, const std::string& path) {
   if (input.size() < prefix.size()) fail("truncated: no room for a header", path);
   input.read(prefix.data(), prefix.size());
   const auto length = std::bit_cast<uint64_t>(prefix);
-  if (length > kMaxHeaderBytes) fail("the header claims " + std::to_string(length) + " bytes; 100 MB are the limit", path);
+  if (length > kMaxHeaderBytes)
+    fail("the header claims " + std::to_string(length) + " bytes; 100 MB are the limit", path);
   if (length > input.size() - prefix.size()) fail("truncated inside the header", path);
 
   std::string json(length, '\0');
@@ -121,7 +122,8 @@ void check(const std::string& name, const HostTensor& tensor) {
   }
   if (empty) bytes = 0;
   if (static_cast<uint64_t>(bytes) != tensor.data.size()) {
-    refuse(std::to_string(tensor.data.size()) + " bytes of data where dtype and shape ask for " + std::to_string(bytes));
+    refuse(std::to_string(tensor.data.size()) + " bytes of data where dtype and shape ask for " +
+           std::to_string(bytes));
   }
 }
 
@@ -145,7 +147,8 @@ std::string header_text(const TensorFile& content, const Ordered& order) {
   uint64_t at = 0;
   for (const auto* item : order) {
     const auto& [name, tensor] = *item;
-    header[name] = {{"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.data.size()}}};
+    header[name] = {
+        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, at + tensor.data.size()}}};
     at += tensor.data.size();
   }
   std::string text;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses the header as a stream of events, so that nothing is ever built that the format does not have: a header of
-// 100 MB of brackets costs no memory and ends at its third. Stages: events to entries (names once, the right JSON type at
-// each place); then entries against the data (range, size, no hole, no overlap).
+// 100 MB of brackets costs no memory and ends at its third. Stages: events to entries (names once, the right JSON type
+// at each place); then entries against the data (range, size, no hole, no overlap).
 #include "safetensors_header.h"
 
 #include <algorithm>
@@ -22,8 +22,8 @@ struct DtypeRow {
   int64_t bytes;
 };
 constexpr DtypeRow kDtypes[] = {
-    {BP_F32, "F32", 4},   {BP_F64, "F64", 8}, {BP_F16, "F16", 2},  {BP_BF16, "BF16", 2},
-    {BP_I32, "I32", 4},   {BP_I64, "I64", 8}, {BP_BOOL, "BOOL", 1},
+    {BP_F32, "F32", 4}, {BP_F64, "F64", 8}, {BP_F16, "F16", 2},   {BP_BF16, "BF16", 2},
+    {BP_I32, "I32", 4}, {BP_I64, "I64", 8}, {BP_BOOL, "BOOL", 1},
 };
 
 [[noreturn]] void fail(const std::string& problem, const std::string& path,
@@ -38,8 +38,13 @@ std::string in_quotes(const std::string& name) {
   return text + (name.size() > 80 ? "...'" : "'");
 }
 
-/// Which value the parser expects next. {"__metadata__": {k: v}, name: {"dtype": s, "shape": [n], "data_offsets": [a, b]}}
-enum class At { start, names, entry, dtype, shape, shape_items, offsets, offset_items, metadata, metadata_text, metadata_value, end };
+/// Which value the parser expects next, in
+/// {"__metadata__": {k: v}, name: {"dtype": s, "shape": [n], "data_offsets": [a, b]}}
+// clang-format off
+enum class At {
+  start, names, entry, dtype, shape, shape_items, offsets, offset_items, metadata, metadata_text, metadata_value, end
+};
+// clang-format on
 
 class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -55,8 +60,9 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
     if (at_ == At::shape_items) {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return wrong("an extent over 2^63");
       if (header_.tensors.back().shape.size() == BP_MAX_RANK) {
-        fail("tensor " + in_quotes(header_.tensors.back().name) + " has more than " + std::to_string(BP_MAX_RANK) + " dimensions", path_,
-             "Backplane reads tensors of rank 0 to 8");
+        fail("tensor " + in_quotes(header_.tensors.back().name) + " has more than " + std::to_string(BP_MAX_RANK) +
+                 " dimensions",
+             path_, "Backplane reads tensors of rank 0 to 8");
       }
       header_.tensors.back().shape.push_back(static_cast<int64_t>(value));
       return true;
@@ -70,7 +76,8 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
 
   bool string(string_t& value) override {
     if (at_ == At::dtype) {
-      const auto row = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const DtypeRow& r) { return value == r.name; });
+      const auto row =
+          std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const DtypeRow& r) { return value == r.name; });
       if (row == std::end(kDtypes)) {
         fail("tensor " + in_quotes(header_.tensors.back().name) + " has dtype " + in_quotes(value), path_,
              "Backplane reads F32 F64 F16 BF16 I32 I64 BOOL; convert it first");
@@ -86,10 +93,14 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_object(std::size_t) override {
-    if (at_ == At::start) at_ = At::names;
-    else if (at_ == At::metadata) at_ = At::metadata_text;
-    else if (at_ == At::entry && !entry_open_) entry_open_ = true;
-    else return wrong("an object");
+    if (at_ == At::start)
+      at_ = At::names;
+    else if (at_ == At::metadata)
+      at_ = At::metadata_text;
+    else if (at_ == At::entry && !entry_open_)
+      entry_open_ = true;
+    else
+      return wrong("an object");
     return true;
   }
 
@@ -112,7 +123,8 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
       saw_offsets_ = true;
       at_ = At::offsets;
     } else {
-      fail("tensor " + in_quotes(header_.tensors.back().name) + " has an unknown or repeated member " + in_quotes(name), path_);
+      fail("tensor " + in_quotes(header_.tensors.back().name) + " has an unknown or repeated member " + in_quotes(name),
+           path_);
     }
     return true;
   }
@@ -130,9 +142,12 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_array(std::size_t) override {
-    if (at_ == At::shape) at_ = At::shape_items;
-    else if (at_ == At::offsets) at_ = At::offset_items;
-    else return wrong("an array");
+    if (at_ == At::shape)
+      at_ = At::shape_items;
+    else if (at_ == At::offsets)
+      at_ = At::offset_items;
+    else
+      return wrong("an array");
     return true;
   }
 
@@ -154,7 +169,8 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool wrong(const std::string& found) const {
-    const std::string where = header_.tensors.empty() ? "" : " at or after tensor " + in_quotes(header_.tensors.back().name);
+    const std::string where =
+        header_.tensors.empty() ? "" : " at or after tensor " + in_quotes(header_.tensors.back().name);
     fail("the header has " + found + " in the wrong place" + where, path_);
   }
 

@@ -76,8 +76,8 @@ TEST_F(Save, EverySystemCallMayFail) {
     int error_number;
     const char* says;
   } const cases[] = {
-      {Call::open, EACCES, "may write to"},   {Call::open, ENOSPC, "free some space"},
-      {Call::write, ENOSPC, "free some space"}, {Call::write, EIO, "Input/output error"},
+      {Call::open, EACCES, "may write to"},           {Call::open, ENOSPC, "free some space"},
+      {Call::write, ENOSPC, "free some space"},       {Call::write, EIO, "Input/output error"},
       {Call::fsync, EIO, "cannot write to the disk"}, {Call::close, EDQUOT, "free some space"},
       {Call::rename, EROFS, "cannot rename"},
   };
@@ -133,7 +133,8 @@ TEST_F(Save, RefusesWhatIsNotAFile) {
   EXPECT_THAT(error_of_save("/dev/full"), HasSubstr("not a regular file"));
   EXPECT_THAT(error_of_save(directory_.path()), HasSubstr("not a regular file"));
   EXPECT_THAT(error_of_save(directory_ / "weights.safetensors/x"), HasSubstr("Not a directory"));
-  EXPECT_THAT(error_of_save(directory_ / "no/such/x"), AllOf(HasSubstr("No such file"), HasSubstr("create the directory")));
+  EXPECT_THAT(error_of_save(directory_ / "no/such/x"),
+              AllOf(HasSubstr("No such file"), HasSubstr("create the directory")));
   EXPECT_THAT(error_of_save(directory_ / "x/"), HasSubstr("not a file name"));
   struct stat status {};
   ASSERT_EQ(::stat("/dev/full", &status), 0);

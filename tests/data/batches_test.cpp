@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Minibatches: every image once an epoch, the same order everywhere, and a background thread that neither loses an error
+// Minibatches: every image once an epoch, the same order everywhere, and a thread that neither loses an error
 // nor hangs.
 #include "backplane/data/batches.h"
 
@@ -51,7 +51,8 @@ TEST(Batches, GiveEveryImageOnceAnEpochWithItsLabel) {
         ASSERT_EQ(batch.images.size(), batch.labels.size() * 6);
         for (size_t i = 0; i < batch.labels.size(); ++i) {
           ++seen[static_cast<size_t>(batch.labels[i])];
-          for (size_t p = 0; p < 6; ++p) EXPECT_EQ(batch.images[i * 6 + p], static_cast<float>(batch.labels[i]) / 255.0f);
+          for (size_t p = 0; p < 6; ++p)
+            EXPECT_EQ(batch.images[i * 6 + p], static_cast<float>(batch.labels[i]) / 255.0f);
         }
       }
       EXPECT_EQ(index, 11);
@@ -89,7 +90,8 @@ TEST(Batches, TheShuffleIsTheSameOnEveryMachine) {
 
 TEST(Batches, OptionsShapeTheBatches) {
   const ImageSet set = numbered(25);
-  Batches batches(set, {.batch_size = 10, .shuffle = false, .drop_last = true, .flat = true, .mean = 0.5f, .stddev = 0.25f});
+  Batches batches(set,
+                  {.batch_size = 10, .shuffle = false, .drop_last = true, .flat = true, .mean = 0.5f, .stddev = 0.25f});
   EXPECT_EQ(batches.batches_per_epoch(), 2);
   Batch batch;
   ASSERT_TRUE(batches.next(batch));
@@ -150,7 +152,8 @@ TEST(Prefetcher, RunsAheadAsFarAsItsDepthAndNoFurther) {
 
 TEST(Prefetcher, AnExceptionReachesTheConsumerAfterTheBatchesBeforeIt) {
   int made = 0;
-  Prefetcher prefetcher([&](Batch&) -> bool { return ++made <= 2 ? true : throw std::runtime_error("disk on fire"); }, 8);
+  Prefetcher prefetcher([&](Batch&) -> bool { return ++made <= 2 ? true : throw std::runtime_error("disk on fire"); },
+                        8);
   Batch batch;
   EXPECT_TRUE(prefetcher.next(batch));
   EXPECT_TRUE(prefetcher.next(batch));

@@ -76,7 +76,8 @@ TEST_F(Idx, ReadsEveryElementTypeInTheByteOrderOfThisMachine) {
   EXPECT_THAT(values<int8_t>(read_idx(make(header(IdxType::i8, {2}) + "\1\xff"))), ElementsAre(1, -1));
   EXPECT_THAT(values<int16_t>(read_idx(make(header(IdxType::i16, {2}) + big_endian(258, 2) + big_endian(0xfffe, 2)))),
               ElementsAre(258, -2));
-  EXPECT_THAT(values<int32_t>(read_idx(make(header(IdxType::i32, {1}) + big_endian(0x01020304, 4)))), ElementsAre(0x01020304));
+  EXPECT_THAT(values<int32_t>(read_idx(make(header(IdxType::i32, {1}) + big_endian(0x01020304, 4)))),
+              ElementsAre(0x01020304));
   EXPECT_THAT(values<float>(read_idx(make(header(IdxType::f32, {1}) + big_endian(std::bit_cast<uint32_t>(1.5f), 4)))),
               ElementsAre(1.5f));
   EXPECT_THAT(values<double>(read_idx(make(header(IdxType::f64, {1}) + big_endian(std::bit_cast<uint64_t>(-0.1), 8)))),
@@ -118,7 +119,8 @@ TEST_F(Idx, SaysWhatIsWrong) {
       {std::string("\0\0\x08\0", 4), "rank 0"},
       {std::string("\0\0\x08\x09", 4) + std::string(36, '\1'), "rank 9"},
       {header(IdxType::u8, {0x7fffffff}) + "abc", "claims more elements than the file can hold"},
-      {header(IdxType::f64, {0xffffffff, 0xffffffff, 0xffffffff}) + "abc", "claims more elements than the file can hold"},
+      {header(IdxType::f64, {0xffffffff, 0xffffffff, 0xffffffff}) + "abc",
+       "claims more elements than the file can hold"},
   };
   for (const Case& c : cases) EXPECT_THAT(error_of(make(c.bytes)), HasSubstr(c.says));
 }

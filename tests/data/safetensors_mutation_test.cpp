@@ -13,19 +13,44 @@
 namespace backplane::io {
 namespace {
 
-const char* const kTokens[] = {"0", "-1", "18446744073709551615", "\"", "{", "}", "[", "]", ":", ",", "null", "1e999", "\"dtype\"",
-                               "\"data_offsets\"", "\"__metadata__\"", "\\u0000", "\xff"};
+const char* const kTokens[] = {"0",
+                               "-1",
+                               "18446744073709551615",
+                               "\"",
+                               "{",
+                               "}",
+                               "[",
+                               "]",
+                               ":",
+                               ",",
+                               "null",
+                               "1e999",
+                               "\"dtype\"",
+                               "\"data_offsets\"",
+                               "\"__metadata__\"",
+                               "\\u0000",
+                               "\xff"};
 
 std::string mutate(std::string bytes, std::mt19937& random) {
   for (unsigned changes = random() % 4 + 1; changes > 0 && !bytes.empty(); --changes) {
     const size_t header = std::min<size_t>(bytes.size(), 400);  // where the structure is
     const size_t at = random() % (random() % 8 == 0 ? bytes.size() : header);
     switch (random() % 5) {
-      case 0: bytes[at] = static_cast<char>(random()); break;
-      case 1: bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8)); break;
-      case 2: bytes.erase(at, random() % 16 + 1); break;
-      case 3: bytes.insert(at, bytes, random() % bytes.size(), random() % 24); break;
-      default: bytes.insert(at, kTokens[random() % std::size(kTokens)]); break;
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+        break;
+      case 2:
+        bytes.erase(at, random() % 16 + 1);
+        break;
+      case 3:
+        bytes.insert(at, bytes, random() % bytes.size(), random() % 24);
+        break;
+      default:
+        bytes.insert(at, kTokens[random() % std::size(kTokens)]);
+        break;
     }
   }
   // Half of them get a length that fits again, or nearly all would fail at the first check.

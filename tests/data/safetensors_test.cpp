@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// safetensors: what is written reads back to the bit, the bytes are those of the format, and each damage has its message.
+// safetensors: what is written reads back to the bit, the bytes are those of the format, and each damage has its
+// message.
 #include "backplane/io/safetensors.h"
 
 #include <gmock/gmock.h>
@@ -30,7 +31,9 @@ std::string file_bytes(const std::string& header, size_t data_bytes) {
   return bytes + header + std::string(data_bytes, '\5');
 }
 
-TensorFile parse(const std::string& bytes) { return parse_safetensors(std::as_bytes(std::span(bytes)), "given.safetensors"); }
+TensorFile parse(const std::string& bytes) {
+  return parse_safetensors(std::as_bytes(std::span(bytes)), "given.safetensors");
+}
 
 std::string error_of(const std::string& header, size_t data_bytes) {
   try {
@@ -95,7 +98,8 @@ TEST(Safetensors, EveryTensorIsAlignedInTheFile) {
 
 TEST(Safetensors, ReadsAFileOfAnotherWriter) {
   const TensorFile file = parse(file_bytes(
-      R"({"__metadata__":{"format":"pt"},"y":{"shape":[],"data_offsets":[8,10],"dtype":"F16"},"x":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}   )", 10));
+      R"({"__metadata__":{"format":"pt"},"y":{"shape":[],"data_offsets":[8,10],"dtype":"F16"},"x":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}   )",
+      10));
   EXPECT_EQ(file.metadata.at("format"), "pt");
   EXPECT_EQ(file.tensors.at("x").dtype, uint32_t{BP_I32});
   EXPECT_EQ(file.tensors.at("x").data.size(), 8u);
@@ -115,8 +119,10 @@ TEST(Safetensors, EachDamageHasItsMessage) {
       {R"({"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8, "size of tensor 'x' does not fit"},
       {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "ends before it begins"},
       {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "hole before tensor 'x'"},
-      {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "tensor 'y' overlaps"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "name 'x' appears twice"},
+      {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+       8, "tensor 'y' overlaps"},
+      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+       8, "name 'x' appears twice"},
       {R"({"__metadata__":{"a":"b","a":"c"}})", 0, "metadata key 'a' appears twice"},
       {R"({"__metadata__":{"a":1}})", 0, "has a number in the wrong place"},
       {R"({"__metadata__":"a"})", 0, "has a string in the wrong place"},
@@ -128,7 +134,8 @@ TEST(Safetensors, EachDamageHasItsMessage) {
       {R"({"x":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]}})", 0, "does not fit"},
       {R"({"x":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4, "more than 8 dimensions"},
       {R"({"x":{"dtype":"F32","shape":[1]}})", 4, "lacks dtype, shape or data_offsets"},
-      {R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "unknown or repeated member 'dtype'"},
+      {R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4,
+       "unknown or repeated member 'dtype'"},
       {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"z":1}})", 4, "unknown or repeated member 'z'"},
       {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, "fewer than two data_offsets"},
       {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4, "a number in the wrong place"},
@@ -142,7 +149,8 @@ TEST(Safetensors, EachDamageHasItsMessage) {
       {"{\"\xff\":{}}", 0, "not JSON"},
       {R"({} {})", 0, "not JSON"},
   };
-  for (const Case& c : cases) EXPECT_THAT(error_of(c.header, c.data_bytes), AllOf(StartsWith("[safetensors] "), HasSubstr(c.says))) << c.header;
+  for (const Case& c : cases)
+    EXPECT_THAT(error_of(c.header, c.data_bytes), AllOf(StartsWith("[safetensors] "), HasSubstr(c.says))) << c.header;
 }
 
 TEST(Safetensors, DamagedLengths) {
@@ -193,7 +201,8 @@ TEST(Safetensors, WritingRefusesTensorsThatDoNotFit) {
     }
     return "no error";
   };
-  EXPECT_THAT(error("x", {BP_F32, {2}, std::vector<std::byte>(7)}), HasSubstr("7 bytes of data where dtype and shape ask for 8"));
+  EXPECT_THAT(error("x", {BP_F32, {2}, std::vector<std::byte>(7)}),
+              HasSubstr("7 bytes of data where dtype and shape ask for 8"));
   EXPECT_THAT(error("x", {99, {2}, {}}), HasSubstr("unknown dtype"));
   EXPECT_THAT(error("x", {BP_F32, {-1}, {}}), HasSubstr("negative extent"));
   EXPECT_THAT(error("x", {BP_F32, {INT64_MAX, 8}, {}}), HasSubstr("64 bits"));

@@ -13,11 +13,11 @@
 namespace backplane::data {
 
 struct Batch {
-  std::vector<float> images;   ///< row-major, of `shape`
-  std::vector<int32_t> labels; ///< shape[0] of them
-  std::vector<int64_t> shape;  ///< [n, channels, height, width], or [n, pixels] when flat
+  std::vector<float> images;    ///< row-major, of `shape`
+  std::vector<int32_t> labels;  ///< shape[0] of them
+  std::vector<int64_t> shape;   ///< [n, channels, height, width], or [n, pixels] when flat
   int64_t epoch = 0;
-  int64_t index = 0;           ///< within the epoch
+  int64_t index = 0;  ///< within the epoch
 };
 
 struct BatchOptions {
@@ -28,7 +28,7 @@ struct BatchOptions {
   bool flat = false;       ///< [n, pixels] instead of [n, channels, height, width]
   float mean = 0.0f;       ///< value = (pixel / 255 - mean) / stddev
   float stddev = 1.0f;
-  int64_t prefetch = 4;    ///< batches prepared ahead; 0 prepares each when asked for, without a thread
+  int64_t prefetch = 4;  ///< batches prepared ahead; 0 prepares each when asked for, without a thread
 };
 
 /// The endless sequence of epochs of one data set. Used from one thread at a time. The set is borrowed: it outlives the
@@ -48,8 +48,8 @@ class Batches {
 
   int64_t batches_per_epoch() const;
 
-  /// The next batch of this epoch into `out`, whose memory is reused. False at the end of the epoch, once; the call after
-  /// that gives the first batch of the next epoch. Rethrows what went wrong in the background.
+  /// The next batch of this epoch into `out`, whose memory is reused. False at the end of the epoch, once; the call
+  /// after that gives the first batch of the next epoch. Rethrows what went wrong in the background.
   bool next(Batch& out);
 
   /// Go on with the first batch of `epoch`, for example when training is resumed.
@@ -61,8 +61,8 @@ class Batches {
 };
 
 /// A bounded queue filled by one background thread: what Batches is made of, usable for any source of batches.
-/// `produce` fills its argument and returns false when there is no more; an exception from it reaches the consumer after
-/// the batches produced before it, and again at every later call.
+/// `produce` fills its argument and returns false when there is no more; an exception from it reaches the consumer
+/// after the batches produced before it, and again at every later call.
 class Prefetcher {
  public:
   Prefetcher(std::function<bool(Batch&)> produce, int64_t depth);

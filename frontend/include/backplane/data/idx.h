@@ -17,14 +17,14 @@ int64_t idx_element_size(IdxType type);
 
 struct IdxArray {
   IdxType type = IdxType::u8;
-  std::vector<int64_t> shape;   ///< 1 ... 8 extents
-  std::vector<std::byte> bytes; ///< row-major, in the byte order of this machine
+  std::vector<int64_t> shape;    ///< 1 ... 8 extents
+  std::vector<std::byte> bytes;  ///< row-major, in the byte order of this machine
 
   int64_t elements() const;
 };
 
-/// Reads a whole file. Throws FileError when it is missing, not an IDX file, truncated, damaged or too long. Memory grows
-/// with what the file really holds, never with what its header merely claims.
+/// Reads a whole file. Throws FileError when it is missing, not an IDX file, truncated, damaged or too long. Memory
+/// grows with what the file really holds, never with what its header merely claims.
 IdxArray read_idx(const std::filesystem::path& file);
 
 }  // namespace backplane::data

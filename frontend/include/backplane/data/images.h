@@ -32,8 +32,8 @@ struct ImageData {
 };
 
 /// Fashion-MNIST: 60,000 + 10,000 grey images of 28 x 28, 10 classes (Xiao, Rasul and Vollgraf, arXiv:1708.07747).
-/// Looks in `directory`; when that is empty in $BACKPLANE_DATA_DIR and $BACKPLANE_DATA_DIR/fashion-mnist; when that is
-/// unset in /usr/share/datasets/fashion-mnist. Files may be gzip-compressed or plain. Throws FileError.
+/// Looks in `directory`; when that is empty, in each directory D of BACKPLANE_DATA_DIR (separated by ':') and in
+/// D/fashion-mnist, then in /usr/share/datasets/fashion-mnist. Files may be gzip-compressed or plain. Throws FileError.
 ImageData fashion_mnist(const std::filesystem::path& directory = {});
 
 /// Images and labels from one pair of IDX files. Throws FileError.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Named tensors in one file, in the safetensors format (https://huggingface.co/docs/safetensors): what weights are saved
-// to and loaded from.
+// Named tensors in one file, in the safetensors format (https://huggingface.co/docs/safetensors): what weights are
+// saved to and loaded from.
 #pragma once
 
 #include <cstddef>
@@ -26,15 +26,16 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;  ///< free text, for example {"model", "cnn"}
 };
 
-/// Reads a whole file. Throws FileError when it is missing, truncated, not safetensors, inconsistent (offsets out of range,
-/// overlaps, holes, sizes that do not fit dtype and shape, a name twice) or holds a dtype that Backplane has not.
+/// Reads a whole file. Throws FileError when it is missing, truncated, not safetensors, inconsistent (offsets out of
+/// range, overlaps, holes, sizes that do not fit dtype and shape, a name twice) or holds a dtype that Backplane has
+/// not.
 TensorFile read_safetensors(const std::filesystem::path& file);
 
 /// The same from memory; `name` stands for the file in messages.
 TensorFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
-/// Writes `file` whole or not at all: into a temporary file beside it, synced, then renamed over it. When anything fails, a
-/// full disk included, an old file stays as it was and the temporary one is removed. Throws FileError; throws
+/// Writes `file` whole or not at all: into a temporary file beside it, synced, then renamed over it. When anything
+/// fails, a full disk included, an old file stays as it was and the temporary one is removed. Throws FileError; throws
 /// std::invalid_argument, before anything is written, for a tensor whose data do not fit its dtype and shape.
 void write_safetensors(const std::filesystem::path& file, const TensorFile& content);
 
