@@ -2,23 +2,12 @@
 // The five basic operations of the reference card against brute force, through the C ABI.
 #include <gmock/gmock.h>
 
-#include <cmath>
-#include <limits>
-
-#include "card.hpp"
+#include "reference_card.hpp"
 
 namespace backplane::testing {
 namespace {
 
 using ::testing::ElementsAre;
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
-Card& card() {
-  static Card* instance = new Card(REFERENCE_PLUGIN);
-  return *instance;
-}
-
 TEST(ReferencePointwise, BroadcastsStridedOperandsToSeveralOutputs) {
   Program p(2);
   const uint16_t sum = p.add(BP_S_ADD, BP_F32, 0, 1), less = p.add(BP_S_LT, BP_BOOL, 0, 1);
