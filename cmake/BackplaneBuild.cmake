@@ -19,27 +19,7 @@ endif()
 set(BACKPLANE_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/lib/backplane/plugins)
 set(BACKPLANE_PLUGIN_INSTALL_DIR ${CMAKE_INSTALL_LIBDIR}/backplane/plugins)
 
-# backplane_add_plugin(<name> SOURCES ... [LIBRARIES ...] [OUTPUT_DIR dir]): libbackplane_<name>.so that exports one symbol.
-function(backplane_add_plugin name)
-  cmake_parse_arguments(arg "NO_INSTALL" "OUTPUT_DIR" "SOURCES;LIBRARIES" ${ARGN})
-  if(NOT arg_OUTPUT_DIR)
-    set(arg_OUTPUT_DIR ${BACKPLANE_PLUGIN_OUTPUT_DIR})
-  endif()
-  add_library(backplane_plugin_${name} MODULE ${arg_SOURCES})
-  target_link_libraries(backplane_plugin_${name} PRIVATE backplane_flags backplane_plugin_api ${arg_LIBRARIES})
-  set_target_properties(backplane_plugin_${name} PROPERTIES
-    PREFIX "lib" OUTPUT_NAME backplane_${name}
-    LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT_DIR}
-    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-    INSTALL_RPATH "$ORIGIN")
-  target_link_options(backplane_plugin_${name} PRIVATE
-    -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map
-    -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,--exclude-libs,ALL)
-  set_target_properties(backplane_plugin_${name} PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/plugin.map)
-  if(NOT arg_NO_INSTALL)
-    install(TARGETS backplane_plugin_${name} LIBRARY DESTINATION ${BACKPLANE_PLUGIN_INSTALL_DIR} COMPONENT runtime)
-  endif()
-endfunction()
+include(BackplanePlugin) # backplane_add_plugin
 
 # A backend is AUTO (built when its needs are found), ON (an error when they are not) or OFF.
 define_property(GLOBAL PROPERTY BACKPLANE_BACKENDS BRIEF_DOCS "lines of the configure summary")
