@@ -207,6 +207,9 @@ ProbeResult judge(const Child& child, unsigned timeout_ms) {
   if (child.status_known && WIFSIGNALED(child.status)) {
     return failure(child, "crashes", "it crashed (" + signal_text(WTERMSIG(child.status)) + ") " + where);
   }
+  if (child.status_known && WIFEXITED(child.status) && WEXITSTATUS(child.status) == kProbeUndelivered) {
+    return failure(child, "garbled-report", "it closed the descriptor through which its probe reports");
+  }
   if (child.status_known && WIFEXITED(child.status) && !stage.empty()) {
     return failure(child, "exits", "it ended the process with exit code " +
                                        std::to_string(WEXITSTATUS(child.status)) + " " + where);

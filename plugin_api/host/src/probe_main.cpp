@@ -22,17 +22,18 @@ using backplane::host::ProbeResult;
 
 constexpr int kReportFd = 3;
 
-void write_line(const std::string& line) {
+bool write_line(const std::string& line) {
   std::string text = line + "\n";
   const char* at = text.data();
   std::size_t left = text.size();
   while (left != 0) {
     const ssize_t written = ::write(kReportFd, at, left);
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;  // nobody listens any more
+    if (written <= 0) return false;  // nobody listens any more, or the plugin closed it
     at += written;
     left -= static_cast<std::size_t>(written);
   }
+  return true;
 }
 
 void limit(int resource, rlim_t most) {
@@ -48,7 +49,8 @@ void set_limits(unsigned long timeout_ms) {
   limit(RLIMIT_CPU, timeout_ms / 1000 * 8 + 10);  // several threads may well be busy
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // Private writable memory, not address space: GPU drivers reserve terabytes of addresses that cost nothing.
-  limit(RLIMIT_DATA, rlim_t{8} << 30);
+  const auto half = static_cast<rlim_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) / 2;
+  limit(RLIMIT_DATA, std::max(half, rlim_t{8} << 30));
 #endif
 }
 
@@ -72,6 +74,6 @@ int main(int argc, char** argv) {
     result.code = why.code();
     result.reason = why.reason();
   }
-  write_line("result " + to_json(result));
-  ::_exit(0);  // without exit handlers: drivers hang in theirs, and nothing here needs them
+  const bool delivered = write_line("result " + to_json(result));
+  ::_exit(delivered ? 0 : backplane::host::kProbeUndelivered);  // without exit handlers: drivers hang in theirs, and nothing here needs them
 }

@@ -15,6 +15,9 @@ namespace backplane::host {
 /// Raised when the loader's checks or this form change: cached results of other versions are not believed.
 inline constexpr std::uint32_t kProbeVersion = 1;
 
+/// Exit code of the probe when it could not write its result.
+inline constexpr int kProbeUndelivered = 97;
+
 struct ProbeResult {
   std::string code;    ///< empty: usable
   std::string reason;
