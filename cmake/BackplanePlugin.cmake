@@ -28,8 +28,8 @@ function(backplane_add_plugin name)
     PREFIX "lib" OUTPUT_NAME backplane_${name}
     LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT_DIR}
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-    # As long as the other, or CMake pads the build tree's run path with ':', which the loader rightly refuses.
-    INSTALL_RPATH "$ORIGIN" BUILD_RPATH "$ORIGIN" LINK_DEPENDS ${BACKPLANE_PLUGIN_MAP})
+    # Not the build tree's own run path: CMake pads that with ':', which the loader rightly refuses.
+    INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON LINK_DEPENDS ${BACKPLANE_PLUGIN_MAP})
   target_link_options(${target} PRIVATE -Wl,--version-script=${BACKPLANE_PLUGIN_MAP}
     -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,--exclude-libs,ALL)
   if(NOT arg_NO_INSTALL)
