@@ -24,15 +24,6 @@ Value fit(Graph& graph, Sym s, const Type& type, std::string_view rule) {
   return graph.value(expand(s, type.shape));
 }
 
-std::optional<Value> apply_first(Graph& graph, Value value, std::span<const SimplifyRule* const> rules) {
-  const At at(graph, value.node);
-  if (at.type().shape.is_dynamic()) return std::nullopt;
-  for (const SimplifyRule* rule : rules) {
-    if (const Rewrite result = rule->apply(at)) return fit(graph, *result, at.type(), rule->name);
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::span<const SimplifyRule* const> rules_for(const OpDef& op) {
@@ -49,27 +40,39 @@ std::span<const SimplifyRule* const> rules_for(const OpDef& op) {
   return found != index->end() ? std::span<const SimplifyRule* const>(found->second) : std::span<const SimplifyRule* const>();
 }
 
-Value simplify_value(Graph& graph, Value value, std::span<const SimplifyRule* const> rules) {
+std::optional<Value> apply_first(Graph& graph, Value value, std::span<const SimplifyRule* const> rules) {
+  const At at(graph, value.node);
+  if (at.type().shape.is_dynamic()) return std::nullopt;
+  for (const SimplifyRule* rule : rules) {
+    if (const Rewrite result = rule->apply(at)) return fit(graph, *result, at.type(), rule->name);
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+/// Applies rules until none holds or the value is an older one, which has been through this.
+Value settle(Graph& graph, Value value) {
   for (int round = 0; round < kRounds; ++round) {
     const auto before = static_cast<NodeId>(graph.size());
-    const std::optional<Value> next = apply_first(graph, value, rules);
+    const std::optional<Value> next = apply_first(graph, value, rules_for(*graph.node(value.node).op));
     if (!next) break;
     value = *next;
-    if (value.node < before) break;  // an older node, which has been through this
-    rules = rules_for(*graph.node(value.node).op);
+    if (value.node < before) break;
   }
   return value;
 }
+
+}  // namespace
 
 std::unique_ptr<Graph> simplify(const Graph& graph, const PassContext&) {
   bool changed = false;
   auto result = rewrite(graph, [&](Rewriter& rewriter, NodeId old) {
     const NodeId now = rewriter.copy(old);
     const Node& node = rewriter.out().node(now);
-    const auto rules = rules_for(*node.op);
-    if (node.num_out != 1 || rules.empty()) return true;
+    if (node.num_out != 1 || rules_for(*node.op).empty()) return true;
     rewriter.out().loc = node.loc;
-    const Value simple = simplify_value(rewriter.out(), {now, 0}, rules);
+    const Value simple = settle(rewriter.out(), {now, 0});
     changed = changed || simple.node != now;
     rewriter.replace({old, 0}, simple);
     return true;

@@ -10,8 +10,9 @@ namespace backplane::graph::passes {
 
 namespace {
 
-const Type kF32{f32, {3, 5}}, kF64{f64, {3, 5}}, kF16{f16, {3, 5}}, kI32{i32, {3, 5}}, kI64{i64, {3, 5}}, kBool{boolean, {3, 5}};
-const Type kRow{f32, {5}}, kPlane{f32, {3, 1}};
+const Type kF32{f32, {3, 5}}, kF64{f64, {3, 5}}, kF16{f16, {3, 5}};
+const Type kI32{i32, {3, 5}}, kI64{i64, {3, 5}}, kBool{boolean, {3, 5}};
+const Type kRow{f32, {5}}, kPlane{f32, {3, 1}}, kMany{f32, {5000}}, kMany64{f64, {5000}};
 
 using Xs = std::span<const Sym>;
 
@@ -235,11 +236,12 @@ std::span<const SimplifyRule> arithmetic_rules() {
         {{kF32, kF32}, [](Xs x) { return unary(op::logical_not, binary(op::ne, x[0], x[1])); }},
         {{kI32, kI32}, [](Xs x) { return unary(op::logical_not, binary(op::lt, x[0], x[1])); }},
         {{kI64, kI64}, [](Xs x) { return unary(op::logical_not, binary(op::le, x[0], x[1])); }}}},
-      {"x ^ 1 = x (power)", {&op::pow}, first_if_second_is_one, {{{kF32}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 1)); }}}},
+      {"x ^ 1 = x (power)", {&op::pow}, first_if_second_is_one,
+       {{{kMany}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 1)); }}}},
       {"x ^ 2 = x * x (power)", {&op::pow},
        [](const At& at) { return at.is(at.in(1), 2.0) ? Rewrite(at.in(0) * at.in(0)) : std::nullopt; },
-       {{{kF32}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 2)); }},
-        {{kF64}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 2)); }}},
+       {{{kMany}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 2)); }},
+        {{kMany64}, [](Xs x) { return binary(op::pow, x[0], num(x[0], 2)); }}},
        1},
       {"x ^ 0 = 1 (power)", {&op::pow},
        [](const At& at) { return at.is(at.in(1), 0.0) || at.is(at.in(1), -0.0) ? Rewrite(at.number(1)) : std::nullopt; },

@@ -66,8 +66,8 @@ struct SimplifyRule {
 std::span<const SimplifyRule> arithmetic_rules();
 std::span<const SimplifyRule> view_rules();
 
-/// Applies the first rule of `rules` that holds at `value`, again and again. Returns `value` when none does.
-Value simplify_value(Graph& graph, Value value, std::span<const SimplifyRule* const> rules);
+/// Applies the first of `rules` that holds at `value`; nothing when none does. The result has the same type.
+std::optional<Value> apply_first(Graph& graph, Value value, std::span<const SimplifyRule* const> rules);
 /// Rules whose root `op` is, in table order.
 std::span<const SimplifyRule* const> rules_for(const OpDef& op);
 

@@ -51,7 +51,7 @@ class Verifier {
     for (Value v : graph_.inputs_of(id)) {
       if (!exists(v, id)) bad(id, "operand %" + std::to_string(v.node) + " is not an earlier value");
     }
-    if (node.num_out != static_cast<uint32_t>(node.op->outputs) && node.program == nullptr) {
+    if (node.op->outputs >= 0 && node.num_out != static_cast<uint32_t>(node.op->outputs)) {
       bad(id, "has " + std::to_string(node.num_out) + " outputs, not " + std::to_string(node.op->outputs));
     }
     if ((node.literal != nullptr) != (node.op == &op::constant)) bad(id, "literal and op do not belong together");
