@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "families.h"
+
+#include "pointwise.h"
+
+namespace backplane::cpu {
+namespace {
+
+constexpr Family kFamilies[] = {
+    {BP_OP_POINTWISE, refuse_pointwise, list_pointwise},
+    {BP_OP_REDUCE, refuse_reduce, list_reduce},
+    {BP_OP_MATMUL, refuse_matmul, list_matmul},
+    {BP_OP_GATHER, refuse_gather, list_gather},
+    {BP_OP_SCATTER_ADD, refuse_scatter_add, list_scatter_add},
+};
+
+}  // namespace
+
+const Family* find_family(uint32_t code) {
+  for (const Family& family : kFamilies) {
+    if (family.code == code) return &family;
+  }
+  return nullptr;
+}
+
+Candidates candidates_for(const Op& op) {
+  Candidates all, fit;
+  find_family(op.code)->list(op, all);
+  for (Candidate& candidate : all) {
+    if (candidate.workspace <= op.max_workspace) fit.push_back(std::move(candidate));
+  }
+  return fit;
+}
+
+}  // namespace backplane::cpu

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops of the CPU card, as one table of function pointers per instruction set.
+//
+// isa_unit.cpp is compiled once for each instruction set (x86-64-v2, -v3, -v4) and exports one table; `isa()` in
+// cpu_features.h picks the best one that the machine runs. Nothing outside this folder is compiled with target flags,
+// and nothing in this folder includes a standard library header whose inline functions could leak into other units.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace backplane::cpu {
+
+/// In which type a scalar program's value is computed and kept while a block is worked on. f16 and bf16 values are f32
+/// numbers that have been rounded.
+enum Compute : int { kF32 = 0, kF64 = 1, kI32 = 2, kI64 = 3, kBool = 4, kComputeCount = 5 };
+
+constexpr size_t compute_size(Compute type) { return type == kF64 || type == kI64 ? 8 : type == kBool ? 1 : 4; }
+
+/// Element types of strided loads beyond the compute types.
+enum Storage : int { kStorageF16 = 5, kStorageBF16 = 6, kStorageCount = 7 };
+
+/// y[i] = f(a[i], b[i], c[i]) over n dense elements; y may be exactly a, b or c.
+using VectorLoop = void (*)(void* y, const void* a, const void* b, const void* c, int64_t n);
+
+/// A strided row folded into one value. Partial results of several rows combine with the same operation.
+using ReduceRow = void (*)(const void* x, int64_t stride, int64_t n, void* accumulator);
+/// accumulator[i] = op(accumulator[i], x[i]) for n dense elements.
+using ReduceColumns = void (*)(const void* x, int64_t n, void* accumulator);
+
+/// c[m, n] (+)= a[m, k] b[k, n]; strides in elements; `pack` is scratch of gemm_pack_bytes().
+struct GemmArgs {
+  int64_t m, n, k;
+  const void* a;
+  int64_t a_row, a_column;
+  const void* b;
+  int64_t b_row, b_column;
+  void* c;
+  int64_t c_row, c_column;
+  void* pack;
+  bool accumulate;
+};
+using Gemm = void (*)(const GemmArgs&);
+
+/// One row of softmax along a dense axis, or its gradient; see row_loops.h.
+using SoftmaxRow = void (*)(const float* x, float* y, int64_t n);
+using SoftmaxGradRow = void (*)(const float* y, const float* dy, float* dx, int64_t n);
+
+struct IsaTable {
+  const char* name;  // "x86-64-v4"
+
+  VectorLoop op[65][kComputeCount];  // by scalar opcode and the operands' compute type; NULL where there is none
+  VectorLoop cast[kComputeCount][kComputeCount];  // [from][to]
+  VectorLoop round_f16, round_bf16;               // f32 -> f32
+  VectorLoop load_f16, load_bf16;                 // storage -> f32
+  VectorLoop store_f16, store_bf16;               // f32 -> storage
+  VectorLoop normalize_bool;                      // any non-zero byte -> 1
+
+  /// y[i] = x[i * stride] and y[i * stride] = x[i], by element size 1, 2, 4, 8 (index log2).
+  void (*gather[4])(void* y, const void* x, int64_t stride, int64_t n);
+  void (*scatter[4])(void* y, const void* x, int64_t stride, int64_t n);
+  /// y[i] = *x
+  void (*fill[4])(void* y, const void* x, int64_t n);
+  /// y[r * y_row + c] = x[c * x_column + r]: a tile whose source is dense along the target's rows.
+  void (*transpose[4])(void* y, int64_t y_row, const void* x, int64_t x_column, int64_t rows, int64_t columns);
+  /// Copy past the caches; dst is 64-byte aligned.
+  void (*stream)(void* dst, const void* src, size_t bytes);
+
+  // [kind - 1] sum, max, min, prod; [compute type]. Accumulators are of the compute type, of sums over f32 a float.
+  ReduceRow reduce_row[4][kComputeCount];
+  ReduceColumns reduce_columns[4][kComputeCount];
+
+  Gemm gemm_f32, gemm_f64;              // packed, blocked
+  Gemm gemm_small_f32, gemm_small_f64;  // in place, b dense along n and c dense along n
+  int64_t gemm_pack_bytes;
+
+  void (*dot_f32)(const float* a, const float* b, int64_t n, float* out);
+  void (*axpy_f32)(float scale, const float* x, float* y, int64_t n);  // y += scale x
+
+  SoftmaxRow softmax, log_softmax;
+  SoftmaxGradRow softmax_grad, log_softmax_grad;
+  void (*moments)(const float* x, int64_t n, double* mean, double* m2);  // m2 = sum of (x - mean)^2
+  void (*sum_squares)(const float* x, int64_t n, double* sum);
+
+  void (*philox)(uint64_t first_block, int64_t blocks, const uint32_t key[4], uint32_t* out);
+};
+
+namespace isa_v2 {
+const IsaTable& table();
+}
+namespace isa_v3 {
+const IsaTable& table();
+}
+namespace isa_v4 {
+const IsaTable& table();
+}
+
+}  // namespace backplane::cpu

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole-row kernels in f32: softmax and its gradient, the moments that normalisation needs, Philox random words.
+//
+// Softmax takes three passes (maximum, exponentials and their sum, scale): on a row that fits the second-level cache
+// that is faster than the one-pass form, which evaluates twice as many exponentials.
+#pragma once
+
+#include <stdint.h>
+
+#include "isa/isa_table.h"
+#include "isa/scalar_loops.h"
+
+namespace backplane::cpu {
+namespace {
+
+constexpr int64_t kLanes = 64;
+
+inline float fold_sum(float (&lane)[kLanes]) {
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  }
+  return lane[0];
+}
+inline float row_max(const float* x, int64_t n) {
+  float lane[kLanes];
+  for (int64_t l = 0; l < kLanes; ++l) lane[l] = x[0];
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] = f_max(lane[l], x[i + l]);
+  }
+  for (int64_t l = 0; i < n; ++i, ++l) lane[l] = f_max(lane[l], x[i]);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t l = 0; l < half; ++l) lane[l] = f_max(lane[l], lane[l + half]);
+  }
+  return lane[0];
+}
+
+// y = e^(x - shift), returns the sum; y may be NULL-like by Store = false.
+template <bool Store>
+inline float exp_and_sum(const float* x, float* y, int64_t n, float shift) {
+  float lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const float e = vexp(x[i + l] - shift);
+      if constexpr (Store) y[i + l] = e;
+      lane[l] += e;
+    }
+  }
+  // The rest in a padded block, so that short rows are vector code as well.
+  if (i < n) {
+    float block[kLanes];
+    const int64_t rest = n - i;
+    for (int64_t l = 0; l < kLanes; ++l) block[l] = -kInf;
+    for (int64_t l = 0; l < rest; ++l) block[l] = x[i + l] - shift;
+    const int64_t padded = (rest + 15) & ~int64_t{15};
+    for (int64_t l = 0; l < padded; ++l) block[l] = vexp(block[l]);
+    for (int64_t l = 0; l < rest; ++l) lane[l] += block[l];
+    if constexpr (Store) {
+      for (int64_t l = 0; l < rest; ++l) y[i + l] = block[l];
+    }
+  }
+  return fold_sum(lane);
+}
+
+inline void softmax_row(const float* __restrict x, float* __restrict y, int64_t n) {
+  const float sum = exp_and_sum<true>(x, y, n, row_max(x, n));
+  const float scale = 1.0f / sum;
+  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+}
+inline void log_softmax_row(const float* __restrict x, float* __restrict y, int64_t n) {
+  const float top = row_max(x, n);
+  const float sum = exp_and_sum<false>(x, y, n, top);
+  const float log_sum = vlog(sum);
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_sum;
+}
+inline void softmax_grad_row(const float* __restrict y, const float* __restrict dy, float* __restrict dx, int64_t n) {
+  float lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] += y[i + l] * dy[i + l];
+  }
+  for (int64_t l = 0; i < n; ++i, ++l) lane[l] += y[i] * dy[i];
+  const float dot = fold_sum(lane);
+  for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - dot);
+}
+inline void log_softmax_grad_row(const float* __restrict y, const float* __restrict dy, float* __restrict dx,
+                                 int64_t n) {
+  float lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] += dy[i + l];
+  }
+  for (int64_t l = 0; i < n; ++i, ++l) lane[l] += dy[i];
+  const float sum = fold_sum(lane);
+  for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - vexp(y[j]) * sum;
+}
+
+inline void sum_squares(const float* x, int64_t n, double* sum) {
+  float lane[kLanes] = {};
+  double total = 0;
+  int64_t i = 0;
+  for (int64_t since = 0; i + kLanes <= n; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] += x[i + l] * x[i + l];
+    if (++since == 64) {  // carry over to f64 now and then: the error stays that of 64 additions
+      total += fold_sum(lane), since = 0;
+      for (int64_t l = 0; l < kLanes; ++l) lane[l] = 0;
+    }
+  }
+  for (int64_t l = 0; i < n; ++i, ++l) lane[l] += x[i] * x[i];
+  *sum = total + fold_sum(lane);
+}
+// Two passes: the mean first, so that the squares cancel nothing.
+inline void moments(const float* x, int64_t n, double* mean, double* m2) {
+  double total = 0;
+  for (int64_t i = 0; i < n; i += 4096) {
+    const int64_t m = n - i < 4096 ? n - i : 4096;
+    total += fold_row<float, f_add<float>>(x + i, 1, m, 0.0f);
+  }
+  *mean = total / static_cast<double>(n);
+  const float center = static_cast<float>(*mean);
+  double squares = 0;
+  for (int64_t i = 0; i < n; i += 4096) {
+    float lane[kLanes] = {};
+    const int64_t end = n - i < 4096 ? n : i + 4096;
+    int64_t j = i;
+    for (; j + kLanes <= end; j += kLanes) {
+      for (int64_t l = 0; l < kLanes; ++l) lane[l] += (x[j + l] - center) * (x[j + l] - center);
+    }
+    for (int64_t l = 0; j < end; ++j, ++l) lane[l] += (x[j] - center) * (x[j] - center);
+    squares += fold_sum(lane);
+  }
+  // `center` was rounded: take its distance from the mean out again.
+  const double off = *mean - static_cast<double>(center);
+  *m2 = squares - static_cast<double>(n) * off * off;
+}
+
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): counter (lo(b), hi(b), key[2],
+// key[3]) under key (key[0], key[1]).
+inline void philox_blocks(uint64_t first, int64_t blocks, const uint32_t key[4], uint32_t* out) {
+  constexpr int64_t kWide = 16;
+  for (int64_t base = 0; base < blocks; base += kWide) {
+    uint32_t c0[kWide], c1[kWide], c2[kWide], c3[kWide];
+    for (int64_t l = 0; l < kWide; ++l) {
+      const uint64_t b = first + static_cast<uint64_t>(base + l);
+      c0[l] = static_cast<uint32_t>(b), c1[l] = static_cast<uint32_t>(b >> 32);
+      c2[l] = key[2], c3[l] = key[3];
+    }
+    uint32_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; ++round) {
+      for (int64_t l = 0; l < kWide; ++l) {
+        const uint64_t p0 = uint64_t{0xD2511F53u} * c0[l];
+        const uint64_t p1 = uint64_t{0xCD9E8D57u} * c2[l];
+        const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1[l] ^ k0;
+        const uint32_t n2 = static_cast<uint32_t>(p0 >> 32) ^ c3[l] ^ k1;
+        c1[l] = static_cast<uint32_t>(p1);
+        c3[l] = static_cast<uint32_t>(p0);
+        c0[l] = n0, c2[l] = n2;
+      }
+      k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+    }
+    const int64_t n = blocks - base < kWide ? blocks - base : kWide;
+    for (int64_t l = 0; l < n; ++l) {
+      uint32_t* w = out + 4 * (base + l);
+      w[0] = c0[l], w[1] = c1[l], w[2] = c2[l], w[3] = c3[l];
+    }
+  }
+}
+
+inline void fill_row_table(IsaTable& t) {
+  t.softmax = softmax_row, t.log_softmax = log_softmax_row;
+  t.softmax_grad = softmax_grad_row, t.log_softmax_grad = log_softmax_grad_row;
+  t.moments = moments, t.sum_squares = sum_squares;
+  t.philox = philox_blocks;
+}
+
+}  // namespace
+}  // namespace backplane::cpu
