@@ -10,11 +10,20 @@
 #include <fstream>
 #include <string>
 
+#include "backplane/host/environment.h"
 #include "backplane/host/registry.h"
 
 namespace backplane::host::test {
 
 namespace fs = std::filesystem;
+
+inline std::string read_all(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+inline void write_all(const fs::path& path, const std::string& data) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << data;
+}
 
 class LoaderTest : public ::testing::Test {
  protected:
@@ -77,15 +86,17 @@ class LoaderTest : public ::testing::Test {
     EXPECT_EQ(read, written);
   }
 
+  /// Everything that a program prints, run with no BACKPLANE_* variable but those of `settings` ("A=b C=d").
+  std::string run(const std::string& program, const std::string& settings) {
+    std::string unset;
+    for (const EnvironmentVariable& variable : environment_table()) unset += " -u " + std::string(variable.name);
+    const fs::path output = root / "output";
+    const std::string command = "env" + unset + " " + settings + " " + program + " > " + output.string() + " 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << read_all(output);
+    return read_all(output);
+  }
+
   fs::path root, plugins;
 };
-
-inline std::string read_all(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-inline void write_all(const fs::path& path, const std::string& data) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << data;
-}
 
 }  // namespace backplane::host::test

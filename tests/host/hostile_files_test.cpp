@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <functional>
+#include <ostream>
 #include <random>
 
 #include "backplane/host/error.h"
@@ -26,6 +27,8 @@ struct DamagedFile {
   const char* reason;
   std::function<void(std::string&)> spoil;
 };
+
+void PrintTo(const DamagedFile& c, std::ostream* out) { *out << c.name; }
 
 Elf64_Ehdr& header(std::string& bytes) { return *reinterpret_cast<Elf64_Ehdr*>(bytes.data()); }
 Elf64_Phdr& segment(std::string& bytes, std::uint32_t type) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <ostream>
 #include <set>
 
 #include "backplane/host/reasons.h"
@@ -17,6 +18,8 @@ struct HostileCase {
   const char* code;    // "" = it is used all the same
   const char* reason;  // part of the sentence
 };
+
+void PrintTo(const HostileCase& c, std::ostream* out) { *out << c.name; }
 
 constexpr HostileCase kCases[] = {
     {"constructor-segv", "crashes", "SIGSEGV) while it was being loaded"},

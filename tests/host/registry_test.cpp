@@ -180,28 +180,18 @@ TEST_F(RegistryTest, ATreeThatWasMovedFindsItsPluginsAndItsProbe) {
   fs::create_directories(first / "bin");
   fs::create_directories(first / "lib" / "backplane" / "plugins");
   fs::create_directories(second.parent_path());
-  fs::copy_file("/proc/self/exe", first / "bin" / "host_test");
+  fs::copy_file(TEST_CHILD, first / "bin" / "child");
   fs::copy_file(TEST_PROBE, first / "lib" / "backplane" / "backplane-probe");
   install(null_plugin(), "null", first / "lib" / "backplane" / "plugins");
   fs::rename(first, second);
-  const std::string command = "env -u BACKPLANE_PLUGIN_PATH -u BACKPLANE_PLUGINS BACKPLANE_CACHE_DIR=" + (root / "cache").string() +
-                              " BACKPLANE_LOG=warning RELOCATED=" + second.string() + " " +
-                              (second / "bin" / "host_test").string() +
-                              " --gtest_also_run_disabled_tests --gtest_filter='*DISABLED_RunFromTheMovedTree' > " +
-                              (root / "output").string() + " 2>&1";
-  EXPECT_EQ(std::system(command.c_str()), 0) << read_all(root / "output");
-  EXPECT_THAT(read_all(root / "output"), HasSubstr("[  PASSED  ] 1 test"));
-  EXPECT_THAT(read_all(root / "output"), ::testing::Not(HasSubstr("without being probed")));
-}
-
-/// The half of the test above that runs in the moved executable; it makes no sense by itself.
-TEST(Relocated, DISABLED_RunFromTheMovedTree) {
-  const fs::path prefix = std::getenv("RELOCATED");
-  EXPECT_EQ(own_directory(), prefix / "bin");
-  EXPECT_EQ(find_probe_executable(), prefix / "lib" / "backplane" / "backplane-probe");
-  EXPECT_EQ(Registry::instance().open("null:0")->name(), "null:0");
-  EXPECT_EQ(Registry::instance().plugins()[0].path, prefix / "lib" / "backplane" / "plugins" / "libbackplane_null.so");
-  EXPECT_EQ(probes_run(), 1u);
+  const std::string output = run((second / "bin" / "child").string(), "BACKPLANE_CACHE_DIR=" + (root / "cache").string() +
+                                                                          " BACKPLANE_DEVICE=null:0");
+  const std::string lib = (second / "lib" / "backplane").string();
+  EXPECT_THAT(output, HasSubstr("own_directory=" + (second / "bin").string() + "\n"));
+  EXPECT_THAT(output, HasSubstr("probe=" + lib + "/backplane-probe\n"));
+  EXPECT_THAT(output, HasSubstr("plugin=" + lib + "/plugins/libbackplane_null.so\n"));
+  EXPECT_THAT(output, HasSubstr("opened=null:0\nprobes=1\n"));
+  EXPECT_THAT(output, ::testing::Not(HasSubstr("warning")));
 }
 
 TEST_F(RegistryTest, TheCurrentDirectoryAndLibraryPathAreNotSearched) {
