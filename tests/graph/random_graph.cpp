@@ -25,6 +25,12 @@ class Generator {
     }
   }
 
+  size_t below(size_t n) { return static_cast<size_t>(random_() % n); }
+  template <class Range>
+  auto pick(const Range& range) {
+    return range[below(std::size(range))];
+  }
+
   std::unique_ptr<Graph> run(size_t nodes) {
     const Shape shapes[] = {{4, 6}, {6}, {4, 1}, {2, 4, 6}, {}, {6, 6}};
     for (const Shape& shape : shapes) {
@@ -42,11 +48,6 @@ class Generator {
   }
 
  private:
-  size_t below(size_t n) { return static_cast<size_t>(random_() % n); }
-  template <class Range>
-  auto pick(const Range& range) {
-    return range[below(std::size(range))];
-  }
   /// Recent values more often than old ones, so that graphs get deep.
   Sym value() {
     const size_t n = values_.size(), back = below(4) == 0 ? below(n) : below(std::min<size_t>(n, 12));
