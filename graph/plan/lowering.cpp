@@ -186,9 +186,7 @@ class Lowering {
   }
 
   void add_launch(KernelOp op, std::vector<Place> in, std::vector<Place> out, std::string how) {
-    for (const Place& p : out) {
-      if (p.type.elements() == 0) return;  // nothing to write
-    }
+    if (std::all_of(out.begin(), out.end(), [](const Place& p) { return p.type.elements() == 0; })) return;  // nothing to write
     Launch launch;
     launch.node = node_;
     launch.how = std::move(how);
