@@ -357,6 +357,12 @@ Tensor rms_norm(const In& x, const In& scale, double epsilon) {
   return call(ops::rms_norm, {{"epsilon", epsilon}}, {x, scale});
 }
 Tensor attention(const In& q, const In& k, const In& v, const std::optional<Tensor>& mask, bool causal, double scale) {
+  if (mask && q.tensor.defined() && k.tensor.defined() && q.tensor.rank() == 4 && k.tensor.rank() == 4) {
+    // The op wants the mask as a view of the scores' shape, which costs a device nothing. Other ranks it refuses itself.
+    const Shape scores{q.tensor.size(0), q.tensor.size(1), q.tensor.size(2), k.tensor.size(2)};
+    const In seen(mask->shape() == scores ? *mask : expand(In(*mask, q.here), scores), q.here);
+    return call(ops::attention, {{"causal", causal}, {"scale", scale}}, {q, k, v, seen});
+  }
   if (mask) return call(ops::attention, {{"causal", causal}, {"scale", scale}}, {q, k, v, *mask});
   return call(ops::attention, {{"causal", causal}, {"scale", scale}}, {q, k, v});
 }
