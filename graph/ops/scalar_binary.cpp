@@ -152,10 +152,11 @@ const OpDef op::rem = define({"rem", "y = a - b * trunc(a / b), with the sign of
                               rem_vjp, Saves::inputs_and_outputs, kAwayFrom0});
 const OpDef op::pow = define({"pow", "y = a^b as in C99; the gradient to b is NaN for a < 0.", BP_S_POW, kFloats, pow_vjp,
                               Saves::inputs_and_outputs, kPositive});
+// max and min do not commute to the bit: of +0 and -0 a device may give either, say the first.
 const OpDef op::maximum = define({"maximum", "y = max(a, b); NaN if either is NaN; equal operands share the gradient.", BP_S_MAX,
-                                  kAny, maximum_vjp, Saves::inputs, kPlain, kCommutes});
+                                  kAny, maximum_vjp, Saves::inputs, kPlain});
 const OpDef op::minimum = define({"minimum", "y = min(a, b); NaN if either is NaN; equal operands share the gradient.", BP_S_MIN,
-                                  kAny, minimum_vjp, Saves::inputs, kPlain, kCommutes});
+                                  kAny, minimum_vjp, Saves::inputs, kPlain});
 const OpDef op::eq = define({"eq", "y = (a == b), bool; false for NaN", BP_S_EQ, infer_compare, nullptr, Saves::nothing,
                              compare_samples, kCommutes});
 const OpDef op::ne = define({"ne", "y = (a != b), bool; true for NaN", BP_S_NE, infer_compare, nullptr, Saves::nothing,
