@@ -41,13 +41,25 @@ class Generator {
       graph_->loc = {"random.cpp", static_cast<uint32_t>(graph_->size())};
       step();
     }
-    std::vector<Value> outputs;
-    for (int i = 0; i < 6; ++i) outputs.push_back(graph_->value(values_[values_.size() - 1 - below(values_.size() / 2)]));
-    graph_->set_outputs(std::move(outputs));
+    graph_->set_outputs(unused_values());
     return std::move(graph_);
   }
 
  private:
+  /// What nothing reads becomes an output; a few of them stay dead ends.
+  std::vector<Value> unused_values() {
+    std::vector<bool> used(graph_->size(), false);
+    for (NodeId id = 0; id < graph_->size(); ++id) {
+      for (Value v : graph_->inputs_of(id)) used[v.node] = true;
+    }
+    std::vector<Value> outputs;
+    for (Sym s : values_) {
+      if (!used[s.id] && below(6) != 0) outputs.push_back(graph_->value(s));
+    }
+    if (outputs.empty()) outputs.push_back(graph_->value(values_.back()));
+    return outputs;
+  }
+
   /// Recent values more often than old ones, so that graphs get deep.
   Sym value() {
     const size_t n = values_.size(), back = below(4) == 0 ? below(n) : below(std::min<size_t>(n, 12));
@@ -82,15 +94,33 @@ class Generator {
     for (const AttrSpec& spec : op.attrs) {
       if (spec.kind == AttrKind::dtype) attrs.push_back({spec.name, pick(kAllDTypes)});
     }
-    // Half of the time the operands are made to fit.
-    const bool fit = below(2) == 0 && in.size() > 1;
-    const size_t first = in.size() == 3 ? 1 : 0;
-    if (fit && first == 1) in[0] = cast(in[0], boolean);
-    for (size_t i = first + 1; fit && i < in.size(); ++i) in[i] = cast(in[i], in[first].dtype());
+    // Most of the time the operands are made to fit.
+    if (below(6) != 0) make_fit(op, in);
     // x ^ 2 = x * x holds within one unit in the last place only (see the rule), so exponents vary here.
+    mark();
     if (&op == &op::pow && constant_[in[1].id]) return;
     add(op, attrs, in);
     if (below(8) == 0) add(op, attrs, in);  // the same work again
+  }
+
+  /// One dtype, floats for most of what wants floats, shapes that broadcast.
+  void make_fit(const OpDef& op, std::vector<Sym>& in) {
+    const size_t first = in.size() == 3 ? 1 : 0;
+    const bool wants_float = op.scalar_code >= BP_S_EXP && op.scalar_code <= BP_S_CEIL;
+    if (wants_float || (below(2) == 0 && op.scalar_code < BP_S_AND)) in[first] = cast(in[first], below(8) == 0 ? f16 : f32);
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (i == first) continue;
+      for (int tries = 0; tries < 8 && !broadcasts(in[i].shape(), in[first].shape()); ++tries) in[i] = value();
+      in[i] = cast(in[i], i < first ? boolean : in[first].dtype());
+    }
+  }
+
+  static bool broadcasts(const Shape& a, const Shape& b) {
+    for (int i = 1; i <= std::min(a.rank(), b.rank()); ++i) {
+      const int64_t x = a[a.rank() - i], y = b[b.rank() - i];
+      if (x != y && x != 1 && y != 1) return false;
+    }
+    return true;
   }
 
   void view() {

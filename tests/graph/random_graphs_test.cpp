@@ -12,7 +12,8 @@ namespace {
 
 using test::difference;
 
-constexpr uint64_t kGraphs = 60;
+constexpr uint64_t kGraphs = 100;
+constexpr size_t kNodes = 150;
 
 std::vector<std::string> optional_passes() {
   std::set<std::string> names;
@@ -25,7 +26,7 @@ std::vector<std::string> optional_passes() {
 TEST(RandomGraphs, AreGraphs) {
   std::set<const OpDef*> seen;
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
-    const auto graph = test::random_graph(seed, 80);
+    const auto graph = test::random_graph(seed, kNodes);
     verify_graph(*graph, "random_graph");
     for (NodeId id = 0; id < graph->size(); ++id) seen.insert(graph->node(id).op);
   }
@@ -35,7 +36,7 @@ TEST(RandomGraphs, AreGraphs) {
 
 TEST(RandomGraphs, TextReadsBackAsItWas) {
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
-    const auto graph = test::random_graph(seed, 60);
+    const auto graph = test::random_graph(seed, kNodes);
     const std::string text = to_text(*graph);
     const auto again = parse_graph(text);
     verify_graph(*again, "parse_graph");
@@ -47,7 +48,7 @@ TEST(RandomGraphs, FusedProgramsReadBackToo) {
   const PassConfig all;
   const PassContext context{all, nullptr};
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
-    const auto fused = passes::fuse_pointwise(*test::random_graph(seed, 60), context);
+    const auto fused = passes::fuse_pointwise(*test::random_graph(seed, kNodes), context);
     if (fused == nullptr) continue;
     const std::string text = to_text(*fused);
     ASSERT_EQ(to_text(*parse_graph(text)), text) << "seed " << seed;
@@ -58,7 +59,7 @@ TEST(RandomGraphs, FusedProgramsReadBackToo) {
 void expect_equal(const std::vector<PassConfig>& configs, const std::vector<std::string>& names) {
   size_t compared = 0;
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
-    const auto graph = test::random_graph(seed, 60);
+    const auto graph = test::random_graph(seed, kNodes);
     test::Random random(seed);
     const auto inputs = test::random_inputs(*graph, random, seed % 2 == 0);
     const auto plain = test::run(*graph, inputs, PassConfig::none());
@@ -98,7 +99,7 @@ TEST(RandomGraphs, EveryPassGivesAValidGraph) {
   const PassContext context{all, Stream::of(host::Registry::instance().reference())};
   size_t runs = 0;
   for (uint64_t seed = 0; seed < kGraphs; ++seed) {
-    auto graph = test::random_graph(seed, 120);
+    auto graph = test::random_graph(seed, kNodes);
     for (const Pass& pass : pipeline()) {
       auto next = pass.run(*graph, context);
       ++runs;
