@@ -98,25 +98,13 @@ template void load_dense(const bp_tensor_desc&, const void*, int64_t*);
 template void store_dense(const bp_tensor_desc&, void*, const double*);
 template void store_dense(const bp_tensor_desc&, void*, const int64_t*);
 
-Kernel::Kernel(const bp_op& op)
-    : in_(op.inputs, op.inputs + op.num_inputs),
-      out_(op.outputs, op.outputs + op.num_outputs),
-      own_inputs_(sdk::own_inputs(op)) {
-  if (op.program == nullptr) return;
-  program_ = *op.program;
-  if (program_.num_instrs != 0) instrs_.assign(program_.instrs, program_.instrs + program_.num_instrs);
-  program_outputs_.assign(program_.outputs, program_.outputs + program_.num_outputs);
-  program_.instrs = instrs_.data();
-  program_.outputs = program_outputs_.data();
-}
-
 uint64_t Kernel::dense_bytes(bool inputs, bool outputs) const {
   Scratch measure(nullptr);
   if (inputs) {
-    for (uint32_t i = 0; i < own_inputs_; ++i) measure.take<double>(numel(in_[i]));
+    for (uint32_t i = 0; i < own_inputs_; ++i) measure.take<double>(numel(in(i)));
   }
   if (outputs) {
-    for (const bp_tensor_desc& desc : out_) measure.take<double>(numel(desc));
+    for (uint32_t i = 0; i < num_outputs(); ++i) measure.take<double>(numel(out(i)));
   }
   return measure.used();
 }
@@ -130,10 +118,10 @@ uint64_t Kernel::epilogue_bytes(int64_t count) const {
 template <class W>
 void Kernel::finish(const bp_tensor_desc& slice, int64_t at, const int64_t* extra_at, const W* values,
                     const bp_view* inputs, const bp_view* outputs, Scratch& scratch) const {
-  char* target = pointer(outputs[0]) + at * bp_sdk_dtype_size(out_[0].dtype);
+  char* target = pointer(outputs[0]) + at * bp_sdk_dtype_size(out(0).dtype);
   if (!has_program()) return store_dense(slice, target, values);
   // Value 0 of the epilogue is the result as f32, or f64 for f64 operands.
-  const bool wide = in_[0].dtype == BP_F64;
+  const bool wide = in(0).dtype == BP_F64;
   bp_tensor_desc descs[BP_PROGRAM_MAX_INPUTS];
   const void* pointers[BP_PROGRAM_MAX_INPUTS];
   descs[0] = dense(slice, wide ? BP_F64 : BP_F32);
@@ -141,18 +129,18 @@ void Kernel::finish(const bp_tensor_desc& slice, int64_t at, const int64_t* extr
   void* result = scratch.take<double>(count);
   store_dense(descs[0], result, values);
   pointers[0] = result;
-  for (uint32_t j = 1; j < program_.num_inputs; ++j) {
+  for (uint32_t j = 1; j < program().num_inputs; ++j) {
     const uint32_t operand = own_inputs_ + j - 1;
     descs[j] = slice;
-    descs[j].dtype = in_[operand].dtype;
+    descs[j].dtype = in(operand).dtype;
     // The slice is made of output 0's last axes.
-    const uint32_t first = in_[operand].rank - slice.rank;
-    for (uint32_t axis = 0; axis < slice.rank; ++axis) descs[j].strides[axis] = in_[operand].strides[first + axis];
+    const uint32_t first = in(operand).rank - slice.rank;
+    for (uint32_t axis = 0; axis < slice.rank; ++axis) descs[j].strides[axis] = in(operand).strides[first + axis];
     const int64_t offset = extra_at != nullptr ? extra_at[j - 1] : 0;
-    pointers[j] = pointer(inputs[operand]) + offset * bp_sdk_dtype_size(in_[operand].dtype);
+    pointers[j] = pointer(inputs[operand]) + offset * bp_sdk_dtype_size(in(operand).dtype);
   }
   void* const targets[1] = {target};
-  bp_sdk_pointwise(&program_, descs, pointers, &slice, targets);
+  bp_sdk_pointwise(&program(), descs, pointers, &slice, targets);
 }
 
 template void Kernel::finish(const bp_tensor_desc&, int64_t, const int64_t*, const double*, const bp_view*,

@@ -48,18 +48,18 @@ void store_dense(const bp_tensor_desc& desc, void* base, const W* dense);
 
 class Kernel : public sdk::HostKernel {
  protected:
-  explicit Kernel(const bp_op& op);
+  explicit Kernel(const bp_op& op) : copy_(op), own_inputs_(sdk::own_inputs(op)) {}
 
-  const bp_tensor_desc& in(uint32_t i) const { return in_[i]; }
-  const bp_tensor_desc& out(uint32_t i) const { return out_[i]; }
-  bool has_program() const { return program_.num_outputs != 0; }
-  const bp_program& program() const { return program_; }
+  const bp_tensor_desc& in(uint32_t i) const { return copy_.in(i); }
+  const bp_tensor_desc& out(uint32_t i) const { return copy_.out(i); }
+  bool has_program() const { return copy_.op().program != nullptr; }
+  const bp_program& program() const { return *copy_.op().program; }
 
   /// Dense copy of operand i in scratch.
   template <class W>
   W* load(uint32_t i, const bp_view* inputs, Scratch& scratch) const {
-    W* dense = scratch.take<W>(numel(in_[i]));
-    load_dense(in_[i], pointer(inputs[i]), dense);
+    W* dense = scratch.take<W>(numel(in(i)));
+    load_dense(in(i), pointer(inputs[i]), dense);
     return dense;
   }
   /// Bytes that dense copies of all operands take.
@@ -74,17 +74,14 @@ class Kernel : public sdk::HostKernel {
   /// The whole of output 0.
   template <class W>
   void finish(const W* values, const bp_view* inputs, const bp_view* outputs, Scratch& scratch) const {
-    finish(out_[0], 0, nullptr, values, inputs, outputs, scratch);
+    finish(out(0), 0, nullptr, values, inputs, outputs, scratch);
   }
   uint32_t own_inputs() const { return own_inputs_; }
-  uint32_t num_inputs() const { return static_cast<uint32_t>(in_.size()); }
-  uint32_t num_outputs() const { return static_cast<uint32_t>(out_.size()); }
+  uint32_t num_inputs() const { return copy_.op().num_inputs; }
+  uint32_t num_outputs() const { return copy_.op().num_outputs; }
 
  private:
-  std::vector<bp_tensor_desc> in_, out_;
-  std::vector<bp_instr> instrs_;
-  std::vector<uint16_t> program_outputs_;
-  bp_program program_{};
+  sdk::OpCopy copy_;
   uint32_t own_inputs_;
 };
 

@@ -59,4 +59,10 @@ inline bp_device_info make_device_info(uint32_t index, uint32_t kind, uint32_t f
   return info;
 }
 
+/// The only device of a plugin that works in host memory inside enqueue.
+inline bp_device_info host_device_info(std::string_view id, std::string_view name) {
+  return make_device_info(
+      0, BP_KIND_CPU, BP_DEVICE_SYNCHRONOUS | BP_DEVICE_UNIFIED_MEMORY | BP_DEVICE_HOST_POINTERS, id, name);
+}
+
 }  // namespace backplane::sdk

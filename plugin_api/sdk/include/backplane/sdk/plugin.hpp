@@ -8,7 +8,7 @@
 //   struct MyPlugin {
 //     static constexpr sdk::PluginInfo kInfo{"name", "1.0.0", "build id", "one line for people"};
 //     using Device = MyDevice;                             // often derived from sdk::HostDevice
-//     explicit MyPlugin(const sdk::Host& host);
+//     explicit MyPlugin(const sdk::Host& host);            // or a default constructor
 //     std::vector<bp_device_info> devices();               // `size` is filled in; throw BP_E_UNAVAILABLE when none
 //     std::unique_ptr<MyDevice> open(uint32_t index);
 //     static const void* extra_interface(std::string_view name);  // optional: tables for capture, timing, ... by hand
@@ -80,7 +80,8 @@ struct Thunks {
     return guard(error, [&] {
       need(out != nullptr, "[create] out is NULL");
       check_host(host, P::kInfo.min_host_minor);
-      give(out, std::make_unique<P>(Host(host)));
+      if constexpr (std::is_constructible_v<P, const Host&>) give(out, std::make_unique<P>(Host(host)));
+      else give(out, std::make_unique<P>());
     });
   }
   static void destroy(bp_plugin* plugin) noexcept { delete reinterpret_cast<P*>(plugin); }

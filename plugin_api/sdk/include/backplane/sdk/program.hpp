@@ -109,7 +109,7 @@ inline std::string validate_program(const bp_program& program, const uint32_t* i
                                     const uint32_t* output_dtypes, uint32_t num_outputs) {
   if (program.num_inputs > BP_PROGRAM_MAX_INPUTS) return "the program has more than 24 inputs";
   if (program.num_instrs > BP_PROGRAM_MAX_INSTRS) return "the program has more than 64 instructions";
-  if (program.num_outputs == 0 || program.num_outputs > BP_PROGRAM_MAX_OUTPUTS) return "the program needs 1 to 8 outputs";
+  if (program.num_outputs < 1 || program.num_outputs > BP_PROGRAM_MAX_OUTPUTS) return "a program has 1 to 8 outputs";
   if (program.num_inputs != num_inputs) {
     return "the program takes " + std::to_string(program.num_inputs) + " inputs, the operation gives " +
            std::to_string(num_inputs);

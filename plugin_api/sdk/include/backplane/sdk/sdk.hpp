@@ -2,5 +2,5 @@
 // Everything a plugin in C++ needs. Start from plugin_api/template/.
 #pragma once
 
-#include "backplane/sdk/host_backend.hpp"
+#include "backplane/sdk/loop_kernel.hpp"
 #include "backplane/sdk/plugin.hpp"

@@ -77,7 +77,7 @@ inline const char* matmul(const bp_op& op) {
 
 inline const char* gather(const bp_op& op) {
   const bp_tensor_desc &x = op.inputs[0], &indices = op.inputs[1], &y = op.outputs[0];
-  if (x.rank != 3 || indices.rank != 1 || y.rank != 3) return "needs x[outer, n, inner], indices[k], y[outer, k, inner]";
+  if (x.rank != 3 || indices.rank != 1 || y.rank != 3) return "needs x[outer, n, inner], indices[k] and y of rank 3";
   if (y.shape[0] != x.shape[0] || y.shape[1] != indices.shape[0] || y.shape[2] != x.shape[2]) {
     return "y needs the shape [outer, k, inner]";
   }
@@ -160,8 +160,8 @@ inline const char* pool(const bp_op& op) {
   }
   if ((grad || a.kind == BP_POOL_AVERAGE) && !is_float(x.dtype)) return "average and gradient need floats";
   if (grad && (!same_shape(op.inputs[2], y) || !same_shape(op.outputs[0], x))) return "dy needs y's shape, dx x's";
-  const bool one_dtype = y.dtype == x.dtype && (!grad || (op.inputs[2].dtype == x.dtype && op.outputs[0].dtype == x.dtype));
-  return one_dtype ? nullptr : "operands differ in dtype";
+  const bool grad_dtypes = !grad || (op.inputs[2].dtype == x.dtype && op.outputs[0].dtype == x.dtype);
+  return y.dtype == x.dtype && grad_dtypes ? nullptr : "operands differ in dtype";
 }
 
 /// softmax and log_softmax with gradients.

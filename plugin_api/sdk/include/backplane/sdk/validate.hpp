@@ -42,7 +42,9 @@ inline const char* validate_desc(const bp_tensor_desc& desc, bool is_output) noe
   int64_t count = 1;
   for (uint32_t i = 0; i < desc.rank && !empty; ++i) {
     if (is_output && desc.strides[i] == 0 && desc.shape[i] > 1) return "an output has stride 0";
-    if (__builtin_mul_overflow(count, desc.shape[i], &count) || count > INT64_MAX / 16) return "an operand is too large";
+    if (__builtin_mul_overflow(count, desc.shape[i], &count) || count > INT64_MAX / 16) {
+      return "an operand is too large";
+    }
   }
   return nullptr;
 }

@@ -25,6 +25,16 @@ static inline int64_t bp_sdk_offset(const bp_tensor_desc* desc, int64_t flat) {
   return offset;
 }
 
+/* `small` seen with the shape of `large`: stride 0 where small has extent 1. For sums into a reduced tensor. */
+static inline bp_tensor_desc bp_sdk_expand(const bp_tensor_desc* small, const bp_tensor_desc* large) {
+  bp_tensor_desc result = *small;
+  for (uint32_t i = 0; i < small->rank; ++i) {
+    result.shape[i] = large->shape[i];
+    if (small->shape[i] == 1) result.strides[i] = 0;
+  }
+  return result;
+}
+
 enum { BP_SDK_MAX_OPERANDS = BP_PROGRAM_MAX_INPUTS + BP_PROGRAM_MAX_OUTPUTS };
 
 typedef struct bp_sdk_walk {
