@@ -122,6 +122,11 @@ std::string CompiledFunction::explain() const {
   return state_->traces.empty() ? "not called yet\n" : explanation_table(*state_->traces.front().prepared.plan);
 }
 
+std::vector<graph::Explanation> CompiledFunction::explanations() const {
+  if (state_->traces.empty()) return {};
+  return state_->traces.front().prepared.plan->explain();
+}
+
 std::pair<size_t, size_t> CompiledFunction::node_counts() const {
   if (state_->traces.empty()) return {0, 0};
   const graph::PlanStats& stats = state_->traces.front().prepared.plan->stats();

@@ -32,6 +32,7 @@ constexpr size_t kMaxScalars = 1024;
 
 thread_local bool recording = true;
 std::atomic<uint64_t> next_sequence{1};
+std::atomic<size_t> device_launches{0}, fallback_launches{0};
 
 /// Plans of single ops. Bounded: the oldest make room.
 class PlanCache {
@@ -149,6 +150,8 @@ std::vector<Tensor> compute(const OpDef& op, const Attrs& attrs, std::span<const
   for (size_t i = 0; i < inputs.size(); ++i) bound[i] = inputs[i].impl()->bound();
   std::vector<Tensor> results;
   for (const graph::Bound& out : plan->run(bound)) results.push_back(make_tensor(out));
+  device_launches.fetch_add(plan->stats().nodes, std::memory_order_relaxed);
+  fallback_launches.fetch_add(plan->stats().fallback_nodes, std::memory_order_relaxed);
   return results;
 }
 
@@ -203,6 +206,10 @@ History::~History() {
 NoGrad::NoGrad() : saved_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = saved_; }
 bool grad_enabled() { return recording; }
+
+std::pair<size_t, size_t> eager_node_counts() {
+  return {device_launches.load(std::memory_order_relaxed), fallback_launches.load(std::memory_order_relaxed)};
+}
 
 Tensor to_dense(const Tensor& x) {
   if (is_dense(x.shape(), x.impl()->layout)) return x;

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "backplane/graph/ops.h"
+#include "backplane/host_random.h"
 #include "graph_context.h"
 
 namespace backplane {
@@ -37,6 +38,7 @@ void manual_seed(uint64_t seed) {
   }
   const Tensor key = key_tensor(seed);
   state().assign(key.to(default_device()));
+  seed_host_random(seed);
 }
 
 Tensor next_random_key() {

@@ -14,6 +14,10 @@
 
 namespace backplane {
 
+namespace graph {
+struct Explanation;
+}
+
 /// The type-erased half of compile().
 class CompiledFunction {
  public:
@@ -26,6 +30,7 @@ class CompiledFunction {
   std::vector<Tensor> run(std::span<const Tensor> arguments, Here here = {});
   size_t traces() const;        ///< how many signatures have been traced
   std::string explain() const;  ///< table for the latest plan: what runs where, and why
+  std::vector<graph::Explanation> explanations() const;  ///< the same as data (backplane/graph/plan.h)
   /// Launches of the latest plan: on the device, and on the host fallback.
   std::pair<size_t, size_t> node_counts() const;
 
@@ -53,6 +58,7 @@ class Compiled {
   }
   size_t traces() const { return function_.traces(); }
   std::string explain() const { return function_.explain(); }
+  std::vector<graph::Explanation> explanations() const { return function_.explanations(); }
   std::pair<size_t, size_t> node_counts() const { return function_.node_counts(); }
 
  private:

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backplane/device.h"
@@ -84,6 +85,9 @@ class Tensor {
 std::vector<Tensor> gradients(const Tensor& y, std::span<const Tensor> xs, Here here = {});
 std::vector<Tensor> gradients(std::span<const Tensor> ys, std::span<const Tensor> xs, std::span<const Tensor> dys,
                               Here here = {});
+
+/// Launches by eager ops of this process so far: on the device, and on the host fallback.
+std::pair<size_t, size_t> eager_node_counts();
 
 /// While it lives, eager ops of this thread record no history.
 class NoGrad {
