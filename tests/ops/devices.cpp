@@ -11,13 +11,22 @@ namespace backplane::test {
 
 using namespace backplane::graph;
 
+namespace {
+/// So that the executable also runs by hand: the toy card lies outside the directory of installed plugins.
+host::Registry& registry() {
+  static const int once = setenv("BACKPLANE_PLUGIN_PATH", BACKPLANE_DEFAULT_PLUGIN_PATH, 0);
+  (void)once;
+  return host::Registry::instance();
+}
+}  // namespace
+
 const std::vector<StreamPtr>& devices_under_test() {
   static const std::vector<StreamPtr> streams = [] {
     const char* list = std::getenv("BACKPLANE_TEST_DEVICES");
     std::istringstream names(list != nullptr && *list != '\0' ? list : BACKPLANE_DEFAULT_TEST_DEVICES);
     std::vector<StreamPtr> out;
     for (std::string name; std::getline(names, name, ',');) {
-      out.push_back(Stream::of(host::Registry::instance().open(name)));
+      out.push_back(Stream::of(registry().open(name)));
     }
     return out;
   }();
@@ -25,7 +34,7 @@ const std::vector<StreamPtr>& devices_under_test() {
 }
 
 const StreamPtr& oracle() {
-  static const StreamPtr stream = Stream::of(host::Registry::instance().reference());
+  static const StreamPtr stream = Stream::of(registry().reference());
   return stream;
 }
 
