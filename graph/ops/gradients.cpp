@@ -10,6 +10,7 @@ const OpDef gradients = {
     .doc = "d(sum_i sum(dy_i * y_i)) / dx_j for operands (y_1 ..., x_1 ..., dy_1 ...); without dy each y is a scalar.",
     .min_inputs = 2,
     .max_inputs = -1,
+    .outputs = -1,  // one for each x
     .attrs = {{"ys", AttrKind::integer, int64_t{1}, "how many of the operands are y"},
               {"xs", AttrKind::integer, int64_t{1}, "how many are x"}},
     .tier = Tier::deferred,
