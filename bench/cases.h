@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a measurement becomes a row of Google Benchmark: one iteration whose time is the median, everything else in counters.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "measure.h"
+
+namespace backplane::bench {
+
+/// `body` measures and may add counters; it runs once. An Error inside becomes the row's error, not the program's end.
+template <class F>
+void add_row(const std::string& name, F body) {
+  benchmark::RegisterBenchmark(name.c_str(), [body](benchmark::State& state) {
+    for (auto _ : state) {
+      try {
+        const Measurement m = body(state);
+        state.SetIterationTime(m.of[0].median_ns * 1e-9);
+        state.counters["p10_us"] = m.of[0].p10_ns * 1e-3;
+        state.counters["p90_us"] = m.of[0].p90_ns * 1e-3;
+        state.counters["rounds"] = m.rounds;
+        state.counters["rejected"] = m.rejected;
+        state.counters["quiet"] = m.quiet ? 1 : 0;
+      } catch (const std::exception& error) {
+        state.SkipWithError(error.what());
+        break;
+      }
+    }
+  })->Iterations(1)->UseManualTime()->Unit(benchmark::kMicrosecond);
+}
+
+/// Cores that the device under test uses: BACKPLANE_NUM_THREADS, or all.
+int cores_used();
+
+void add_onednn_rows();
+void add_bandwidth_rows();
+void add_overhead_rows();
+void add_planning_rows();
+
+}  // namespace backplane::bench
