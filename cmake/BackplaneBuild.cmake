@@ -9,7 +9,9 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(backplane_flags INTERFACE)
-target_compile_options(backplane_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+target_compile_options(backplane_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+  # What is packaged shows the lines of messages relative to the source tree, not where that lay when it was built.
+  $<$<CONFIG:Release>:-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 if(BACKPLANE_SANITIZE)
   target_compile_options(backplane_flags INTERFACE -fsanitize=${BACKPLANE_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(backplane_flags INTERFACE -fsanitize=${BACKPLANE_SANITIZE})

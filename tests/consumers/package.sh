@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The archive of scripts/package, unpacked elsewhere, runs with an empty environment; where the right to change the root
+# directory exists, also on a file system that holds nothing but it and the C and C++ libraries.
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+out=$WORK/package
+rm -rf "$out"
+mkdir -p "$out/elsewhere"
+"$SOURCE/scripts/package" --build "$BUILD" --output "$out"
+tar -C "$out/elsewhere" -xzf "$out"/backplane-*.tar.gz
+tree=$(echo "$out"/elsewhere/backplane-*)
+
+environment=(BACKPLANE_CACHE_DIR="$out/cache" BACKPLANE_DEVICE="$BACKPLANE_DEVICE")
+library=$(find "$tree" -name libbackplane.so)
+"$CXX" -std=c++20 "$here/library/main.cpp" -o "$tree/bin/consumer" -I"$tree/include" "$library" \
+  -Wl,-rpath,"\$ORIGIN/$(realpath --relative-to="$tree/bin" "$(dirname "$library")")" \
+  -Wl,-rpath-link,"$(dirname "$library")/backplane/deps"
+env -i "${environment[@]}" "$tree/bin/consumer" "$tree"
+if [ -e "$tree/bin/backplane" ]; then
+  env -i "${environment[@]}" "$tree/bin/backplane" version
+  env -i "${environment[@]}" "$tree/bin/backplane" devices
+fi
+
+# Nothing of this machine but glibc and libstdc++.
+root=$out/root
+mkdir -p "$root/opt" "$root/tmp" "$root/proc"
+for library in ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libstdc++.so.6 libgcc_s.so.1; do
+  path=$(ldconfig -p | awk -v want="$library" '$1 == want { print $NF; exit }')
+  [ -n "$path" ] || continue
+  mkdir -p "$root$(dirname "$path")" "$root/lib64" "$root/lib/x86_64-linux-gnu"
+  cp -L "$path" "$root/lib/x86_64-linux-gnu/"
+done
+cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+cp -r "$tree" "$root/opt/backplane"
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$root/etc"
+  chroot "$root" /opt/backplane/bin/consumer /opt/backplane
+  echo "ran on a bare file system"
+elif unshare --map-root-user --user true 2>/dev/null; then
+  unshare --map-root-user --user chroot "$root" /opt/backplane/bin/consumer /opt/backplane
+  echo "ran on a bare file system"
+else
+  echo "no right to change the root directory here: the bare file system was not tried"
+fi
