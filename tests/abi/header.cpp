@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// header.c once more, as C++.
+#include "header.c"
