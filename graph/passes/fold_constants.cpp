@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fold_constants: what depends on constants only is computed now, on the reference device, all of it in one small graph.
+// fold_constants: what depends on constants only is computed now, on the reference device, all of it in one graph.
 //
 // Stages: mark what can be folded (forwards); find where folded values meet the rest; evaluate those; put `full` or
 // `constant` in their place. A value all of whose elements are one number is computed as a scalar and stays a `full`,
@@ -136,8 +136,9 @@ class Folder {
       const bool whole = kind_[v.node] == Kind::splat && kind_[id] != Kind::splat;
       in.push_back(whole ? small.value(expand(small.sym(operand), graph_.type(v).shape)) : operand);
     }
-    const bool scalar = kind_[id] == Kind::splat;  // of another shape than in the graph
-    return small.add(*node.op, node.attrs, in, node.loc, scalar ? std::span<const Type>() : graph_.types_of(id), node.program);
+    std::span<const Type> types = graph_.types_of(id);
+    if (kind_[id] == Kind::splat) types = {};  // of another shape than in the graph: inferred
+    return small.add(*node.op, node.attrs, in, node.loc, types, node.program);
   }
 
   std::unique_ptr<Graph> substitute() const {

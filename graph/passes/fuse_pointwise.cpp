@@ -20,6 +20,7 @@
 // share only an operand.
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 #include "backplane/graph/ops.h"
 #include "passes/passes.h"
@@ -105,7 +106,8 @@ class Fuser {
     const std::span<const Value> in = graph_.inputs_of(id);
     int count = 0;
     for (size_t i = 0; i < in.size(); ++i) {
-      const bool again = std::find(in.begin(), in.begin() + static_cast<ptrdiff_t>(i), in[i]) != in.begin() + static_cast<ptrdiff_t>(i);
+      const auto before = in.first(i);
+      const bool again = std::find(before.begin(), before.end(), in[i]) != before.end();
       count += !again && !splat_[in[i].node] && graph_.type(in[i]).shape == shape(id);
     }
     return count;
@@ -143,7 +145,9 @@ class Fuser {
     std::vector<NodeId> order;
     std::vector<std::pair<NodeId, uint32_t>> stack;
     const NodeId mine = root(component.front());
-    const auto wanted = [&](NodeId id) { return step_[id] && !splat_[id] && position_[id] == kNone && root(id) == mine; };
+    const auto wanted = [&](NodeId id) {
+      return step_[id] && !splat_[id] && position_[id] == kNone && root(id) == mine;
+    };
     for (NodeId start : component) {
       if (!wanted(start)) continue;
       position_[start] = 0;
@@ -233,6 +237,8 @@ class Fuser {
   }
 
   void emit() {
+    // Without a cycle an edge is on the stack once.
+    const size_t deepest = std::accumulate(uses_.begin(), uses_.end(), graph_.size());
     std::vector<NodeId> stack;
     for (NodeId id = 0; id < graph_.size(); ++id) {
       if (!rewriter_.live(id) || (unit_[id] != kNone && last_member_[unit_[id]] != id)) continue;
@@ -248,6 +254,7 @@ class Fuser {
           if (!rewriter_.done(v)) stack.push_back(representative(v.node));
         }
         if (stack.size() == before) write(next);
+        if (stack.size() > deepest) fail_internal("fuse_pointwise: groups form a cycle at %" + std::to_string(next));
       }
     }
   }
@@ -268,7 +275,9 @@ class Fuser {
     const NodeId now = rewriter_.out().add(op::pointwise, Attrs(op::pointwise.name, op::pointwise.attrs, {}), inputs,
                                            graph_.node(group.outputs.back()).loc, types,
                                            std::make_shared<const ScalarProgram>(std::move(group.program)));
-    for (size_t i = 0; i < group.outputs.size(); ++i) rewriter_.replace({group.outputs[i], 0}, {now, group.output_index[i]});
+    for (size_t i = 0; i < group.outputs.size(); ++i) {
+      rewriter_.replace({group.outputs[i], 0}, {now, group.output_index[i]});
+    }
   }
 
   const Graph& graph_;

@@ -27,6 +27,8 @@ constexpr Pass kPipeline[] = {
     {"simplify", "the same, over what decompositions brought", true, passes::simplify},
     {"cse", "the same, over what decompositions brought", true, passes::cse},
     {"fuse_pointwise", "elementwise nodes become scalar programs", true, passes::fuse_pointwise},
+    {"fuse_epilogue", "elementwise work behind a product, convolution or reduction becomes its epilogue", true,
+     passes::fuse_epilogue},
 };
 
 std::mutex& sink_mutex() {

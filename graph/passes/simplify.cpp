@@ -18,7 +18,8 @@ constexpr int kRounds = 8;
 Value fit(Graph& graph, Sym s, const Type& type, std::string_view rule) {
   if (s.type() == type) return graph.value(s);
   if (s.dtype() != type.dtype || s.rank() > type.shape.rank()) {
-    fail_internal("simplify rule '" + std::string(rule) + "' gives " + s.type().to_string() + " for " + type.to_string());
+    fail_internal("simplify rule '" + std::string(rule) + "' gives " + s.type().to_string() + " for " +
+                  type.to_string());
   }
   if (const auto splat = splat_of(graph, graph.value(s))) return add_full(graph, *splat, type.shape);
   return graph.value(expand(s, type.shape));
@@ -37,7 +38,8 @@ std::span<const SimplifyRule* const> rules_for(const OpDef& op) {
     return map;
   }();
   const auto found = index->find(&op);
-  return found != index->end() ? std::span<const SimplifyRule* const>(found->second) : std::span<const SimplifyRule* const>();
+  if (found == index->end()) return {};
+  return found->second;
 }
 
 std::optional<Value> apply_first(Graph& graph, Value value, std::span<const SimplifyRule* const> rules) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Laws of numbers. Floats: only what holds for every value, NaN, infinities and the sign of zero included, so x * 0,
-// x - x, exp(log x) and reassociation are not here; x + 0 is, where x cannot be -0. Integers wrap, so their laws are those
-// of a ring.
+// x - x, exp(log x) and reassociation are not here; x + 0 is, where x cannot be -0. Integers wrap, so their laws are
+// those of a ring.
 #include <cmath>
 
 #include "passes/simplify_rules.h"
@@ -225,7 +225,8 @@ std::span<const SimplifyRule> arithmetic_rules() {
       {"x | 0 = x, x | all = all", {&op::bit_or}, or_constant,
        {{{kBool}, [](Xs x) { return binary(op::bit_or, x[0], num(x[0], 1)); }},
         {{kI32}, [](Xs x) { return binary(op::bit_or, x[0], num(x[0], 0)); }}}},
-      {"x ^ 0 = x", {&op::bit_xor}, other_of<0>, {{{kI32}, [](Xs x) { return binary(op::bit_xor, x[0], num(x[0], 0)); }}}},
+      {"x ^ 0 = x", {&op::bit_xor}, other_of<0>,
+       {{{kI32}, [](Xs x) { return binary(op::bit_xor, x[0], num(x[0], 0)); }}}},
       {"x << 0 = x", {&op::shift_left, &op::shift_right}, first_if_second_is_zero,
        {{{kI32}, [](Xs x) { return binary(op::shift_left, x[0], num(x[0], 0)); }},
         {{kI64}, [](Xs x) { return binary(op::shift_right, x[0], num(x[0], 0)); }}}},

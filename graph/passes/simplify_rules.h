@@ -44,8 +44,8 @@ class At {
   NodeId id_;
 };
 
-/// What stands in for the application, or nothing when the rule does not hold there. A result of smaller shape is expanded
-/// by the driver, as broadcasting would have done. Rules make scalar ops, views and `full` only: they also run after
+/// What stands in for the application, or nothing when the rule does not hold there. A result of smaller shape is
+/// expanded by the driver, as broadcasting would have done. Rules make scalar ops, views and `full` only: they also run after
 /// composites have been decomposed.
 using Rewrite = std::optional<Sym>;
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// verify: what every graph has to be. A violation is a bug of ours, so the text starts with `internal:` and names the pass
-// that made the graph. Checked: ids are topological, operands and outputs exist, arity, types equal what the op infers,
+// verify: what every graph has to be. A violation is a bug of ours, so the text starts with `internal:` and names the
+// pass that made the graph. Checked: ids are topological, operands and outputs exist, arity, types equal what the op infers,
 // inputs, literals and programs belong where they are.
 #include <string>
 
 #include "backplane/graph/ops.h"
 #include "passes/passes.h"
+#include "plan/fit.h"
 
 namespace backplane::graph {
 
@@ -40,7 +41,8 @@ class Verifier {
   }
   [[noreturn]] void bad(NodeId id, const std::string& what) const {
     const Node& node = graph_.node(id);
-    std::string text = "%" + std::to_string(id) + " = " + std::string(node.op->name) + node.attrs.to_string() + ": " + what;
+    std::string text = "%" + std::to_string(id) + " = " + std::string(node.op->name) + node.attrs.to_string();
+    text += ": " + what;
     if (const std::string at = node.loc.to_string(); !at.empty()) text += " / " + at;
     bad(text);
   }
@@ -55,9 +57,12 @@ class Verifier {
       bad(id, "has " + std::to_string(node.num_out) + " outputs, not " + std::to_string(node.op->outputs));
     }
     if ((node.literal != nullptr) != (node.op == &op::constant)) bad(id, "literal and op do not belong together");
-    if ((node.program != nullptr) != (node.op == &op::pointwise)) bad(id, "program and op do not belong together");
+    const bool may_have_epilogue = node.op->native.code != 0 && node.op->native.code != BP_OP_POINTWISE;
+    if (node.program == nullptr ? node.op == &op::pointwise : node.op != &op::pointwise && !may_have_epilogue) {
+      bad(id, "program and op do not belong together");
+    }
     if (node.literal != nullptr) return check_literal(id, *node.literal);
-    if (node.program != nullptr) return check_program(id, *node.program);
+    if (node.op == &op::pointwise) return check_program(id, *node.program);
     if (node.op != &op::input) check_types(id);
   }
 
@@ -72,7 +77,9 @@ class Verifier {
     const Node& node = graph_.node(id);
     std::vector<Type> wanted;
     try {
-      wanted = infer_types(*node.op, node.attrs, graph_.input_types(id), node.loc);
+      std::vector<Type> operands = graph_.input_types(id);
+      operands.resize(own_inputs(node));
+      wanted = infer_types(*node.op, node.attrs, operands, node.loc);
     } catch (const Error& error) {
       bad(id, std::string("operands are refused: ") + error.what());
     }

@@ -120,7 +120,8 @@ Packing best_fit(std::span<const Block> blocks) {
 }
 
 Packing by_size(std::span<const Block> blocks) {
-  const auto order = sorted(blocks.size(), [&](uint32_t a, uint32_t b) { return blocks[a].rounded > blocks[b].rounded; });
+  const auto larger = [&](uint32_t a, uint32_t b) { return blocks[a].rounded > blocks[b].rounded; };
+  const auto order = sorted(blocks.size(), larger);
   Packing packing{std::vector<uint64_t>(blocks.size())};
   std::vector<uint32_t> placed;  // by offset
   for (uint32_t i : order) {
@@ -151,7 +152,9 @@ uint64_t most_alive(std::span<const Block> blocks) {
   uint64_t alive = 0, most = 0;
   size_t ended = 0;
   for (uint32_t i : starts) {
-    for (; ended < ends.size() && blocks[ends[ended]].last < blocks[i].first; ++ended) alive -= blocks[ends[ended]].bytes;
+    for (; ended < ends.size() && blocks[ends[ended]].last < blocks[i].first; ++ended) {
+      alive -= blocks[ends[ended]].bytes;
+    }
     most = std::max(most, alive += blocks[i].bytes);
   }
   return most;
@@ -180,7 +183,8 @@ MemoryPlan plan_memory(std::span<const BufferRequest> requests) {
       continue;
     }
     block_of[i] = static_cast<uint32_t>(blocks.size());
-    blocks.push_back({r.first_use, std::max(r.first_use, r.last_use), r.bytes, (r.bytes + granule - 1) / granule * granule});
+    const uint64_t rounded = (r.bytes + granule - 1) / granule * granule;
+    blocks.push_back({r.first_use, std::max(r.first_use, r.last_use), r.bytes, rounded});
   }
   Packing packing = best_fit(blocks);
   plan.lower_bound = most_alive(blocks);

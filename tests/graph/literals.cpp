@@ -26,8 +26,8 @@ bool is_nan(DType dtype, const std::byte* at) {
 }
 
 double special_value(DType dtype, uint64_t pick) {
-  const double values[] = {0.0, -0.0, 1.0, -1.0, std::numeric_limits<double>::infinity(),
-                           -std::numeric_limits<double>::infinity(), std::nan(""), 3.4028234663852886e38, 1.4e-45, -6e-8};
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double values[] = {0.0, -0.0, 1.0, -1.0, kInfinity, -kInfinity, std::nan(""), 3.4028234663852886e38, 1.4e-45, -6e-8};
   const double integers[] = {0, 1, -1, 2147483647.0, -2147483648.0};
   return is_float(dtype) ? values[pick % std::size(values)] : integers[pick % std::size(integers)];
 }
@@ -52,7 +52,9 @@ Literal random_literal(const Type& type, Random& random, bool special, double lo
 
 std::vector<Literal> random_inputs(const Graph& graph, Random& random, bool special) {
   std::vector<Literal> literals;
-  for (const Input& input : graph.inputs()) literals.push_back(random_literal(graph.type({input.node, 0}), random, special));
+  for (const Input& input : graph.inputs()) {
+    literals.push_back(random_literal(graph.type({input.node, 0}), random, special));
+  }
   return literals;
 }
 

@@ -19,8 +19,8 @@ namespace {
 using namespace backplane;
 using namespace backplane::graph;
 
-/// A deep network with everything that passes look for: products, biases, activations, reductions, views, numbers to fold,
-/// work done twice, residual connections that live long.
+/// A deep network with everything that passes look for: products, biases, activations, reductions, views, numbers to
+/// fold, work done twice, residual connections that live long.
 void build(Graph& graph, size_t nodes) {
   const auto input = [&](Input::Kind kind, const Shape& shape, const char* name) {
     return graph.sym(graph.add_input(kind, {f32, shape}, name));

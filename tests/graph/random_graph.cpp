@@ -107,7 +107,9 @@ class Generator {
   void make_fit(const OpDef& op, std::vector<Sym>& in) {
     const size_t first = in.size() == 3 ? 1 : 0;
     const bool wants_float = op.scalar_code >= BP_S_EXP && op.scalar_code <= BP_S_CEIL;
-    if (wants_float || (below(2) == 0 && op.scalar_code < BP_S_AND)) in[first] = cast(in[first], below(8) == 0 ? f16 : f32);
+    if (wants_float || (below(2) == 0 && op.scalar_code < BP_S_AND)) {
+      in[first] = cast(in[first], below(8) == 0 ? f16 : f32);
+    }
     for (size_t i = 0; i < in.size(); ++i) {
       if (i == first) continue;
       for (int tries = 0; tries < 8 && !broadcasts(in[i].shape(), in[first].shape()); ++tries) in[i] = value();
@@ -157,7 +159,8 @@ class Generator {
   }
 
   void reduce() {
-    const OpDef* const ops[] = {&op::reduce_sum, &op::reduce_max, &op::reduce_min, &op::reduce_prod, &op::mean, &op::softmax};
+    const OpDef* const ops[] = {&op::reduce_sum,  &op::reduce_max, &op::reduce_min,
+                                &op::reduce_prod, &op::mean,       &op::softmax};
     const OpDef& op = *pick(ops);
     const Sym x = value();
     if (x.rank() == 0) return;
@@ -193,7 +196,8 @@ class Generator {
     if (have == 0) return full(*graph_, 0.5, type.dtype, type.shape);
     const Ints start = {0}, stop = {std::min(have, want)}, step = {1};
     if (have >= want) return reshape(slice(flat, start, stop, step), type.shape);
-    return expand(reshape(slice(flat, start, Ints{1}, step), Shape(Ints(static_cast<size_t>(type.shape.rank()), 1))), type.shape);
+    const Shape units(Ints(static_cast<size_t>(type.shape.rank()), 1));
+    return expand(reshape(slice(flat, start, Ints{1}, step), units), type.shape);
   }
 
   void constant() {

@@ -67,8 +67,8 @@ void expect_equal(const std::vector<PassConfig>& configs, const std::vector<std:
       const auto results = test::run(*graph, inputs, configs[c]);
       ASSERT_EQ(results.size(), plain.size());
       for (size_t i = 0; i < plain.size(); ++i, ++compared) {
-        ASSERT_EQ(difference(plain[i], results[i]), "") << "seed " << seed << ", passes '" << names[c] << "', output " << i << "\n"
-                                                         << to_text(*graph);
+        ASSERT_EQ(difference(plain[i], results[i]), "")
+            << "seed " << seed << ", passes '" << names[c] << "', output " << i << "\n" << to_text(*graph);
       }
     }
   }

@@ -90,7 +90,8 @@ TEST(Verify, NamesThePassAndTheNodeThatIsWrong) {
   const Sym a = placeholder(graph, "a", {f32, {3}});
   const Value in = graph.value(a);
   const Type wrong{f32, {4}};
-  const NodeId id = graph.add(op::exp, Attrs(op::exp.name, op::exp.attrs, {}), std::span(&in, 1), graph.loc, std::span(&wrong, 1));
+  const Attrs none(op::exp.name, op::exp.attrs, {});
+  const NodeId id = graph.add(op::exp, none, std::span(&in, 1), graph.loc, std::span(&wrong, 1));
   graph.set_outputs({{id, 0}});
   try {
     verify_graph(graph, "cse");

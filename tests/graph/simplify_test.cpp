@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every rule of simplify tests itself: on each of its examples it has to fire, and both sides have to agree on random
 // operands with all the special values, within the distance the rule states (the same bits where it states none).
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "backplane/graph/ops.h"
@@ -42,7 +43,7 @@ TEST_P(SimplifyRuleTest, FiresAndIsTrue) {
     Graph graph;
     const Sym root = example.build(placeholders(graph, example.inputs));
     const OpDef* op = graph.node(root.id).op;
-    EXPECT_NE(std::find(rule.roots.begin(), rule.roots.end(), op), rule.roots.end()) << "example of another op: " << op->name;
+    EXPECT_THAT(rule.roots, testing::Contains(op)) << "example of another op: " << op->name;
     const SimplifyRule* only[] = {&rule};
     const auto simple = passes::apply_first(graph, graph.value(root), only);
     ASSERT_TRUE(simple.has_value()) << "did not fire on " << op->name;
@@ -71,6 +72,7 @@ struct NoLaw {
 };
 
 using Xs = std::span<const Sym>;
+using Ints = std::vector<int64_t>;
 Sym num(Sym like, double value) { return scalar(*like.builder, value, like.dtype()); }
 const Type kF32{f32, {3, 5}}, kI32{i32, {3, 5}}, kI64{i64, {3, 5}};
 
@@ -88,9 +90,9 @@ const NoLaw kNoLaws[] = {
     {"a cast through i32 of i64", {kI64}, [](Xs x) { return cast(cast(x[0], i32), i64); }},
     {"a cast through f32 of i32", {kI32}, [](Xs x) { return cast(cast(x[0], f32), i32); }},
     {"where of two values", {{boolean, {3, 5}}, kF32, kF32}, [](Xs x) { return where(x[0], x[1], x[2]); }},
-    {"sum over one element, -0", {{f32, {3, 1}}}, [](Xs x) { return apply1(op::reduce_sum, {{"axes", std::vector<int64_t>{1}}}, {x[0]}); }},
+    {"sum over one element, -0", {{f32, {3, 1}}}, [](Xs x) { return apply1(op::reduce_sum, {{"axes", Ints{1}}}, {x[0]}); }},
     {"a transpose", {kF32}, [](Xs x) { return transpose(x[0]); }},
-    {"flip of what is longer", {kF32}, [](Xs x) { return apply1(op::flip, {{"axes", std::vector<int64_t>{0}}}, {x[0]}); }},
+    {"flip of what is longer", {kF32}, [](Xs x) { return apply1(op::flip, {{"axes", Ints{0}}}, {x[0]}); }},
 };
 
 TEST(Simplify, LeavesAloneWhatIsNoLaw) {
