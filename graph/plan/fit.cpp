@@ -73,6 +73,12 @@ Layout broadcast_layout(const Shape& from, const Layout& layout, const Shape& to
   return result;
 }
 
+void set_program(KernelOp& op, const ScalarProgram& program) {
+  op.instrs = program.instrs;
+  op.program_outputs = program.outputs;
+  op.program_inputs = program.num_inputs;
+}
+
 KernelOp pointwise_op(const ScalarProgram& program, std::span<const bp_tensor_desc> inputs,
                       std::span<const bp_tensor_desc> outputs) {
   KernelOp op;
@@ -80,9 +86,7 @@ KernelOp pointwise_op(const ScalarProgram& program, std::span<const bp_tensor_de
   op.name = "pointwise";
   op.inputs.assign(inputs.begin(), inputs.end());
   op.outputs.assign(outputs.begin(), outputs.end());
-  op.instrs = program.instrs;
-  op.program_outputs = program.outputs;
-  op.program_inputs = program.num_inputs;
+  set_program(op, program);
   return op;
 }
 
@@ -100,9 +104,15 @@ ScalarProgram constant_program(DType dtype, double value) {
   return {0, {instr}, {0}, {dtype}};
 }
 
+uint32_t own_inputs(const Node& node) {
+  const bool epilogue = node.program != nullptr && node.op->native.code != BP_OP_POINTWISE;
+  return epilogue ? node.num_in - (node.program->num_inputs - 1) : node.num_in;
+}
+
 KernelOp native_op(const Graph& graph, NodeId id, std::span<const Layout> input_layouts) {
   const Node& node = graph.node(id);
-  const std::vector<Type> in = graph.input_types(id);
+  std::vector<Type> in = graph.input_types(id);
+  in.resize(own_inputs(node));
   const std::span<const Type> out = graph.types_of(id);
   KernelOp op;
   op.code = node.op->native.code;

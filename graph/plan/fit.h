@@ -23,6 +23,8 @@ Fit fit(Stream& stream, KernelOp& op);
 /// The layout of an operand of `type` seen with `shape`: missing and extent-1 axes repeat with stride 0.
 Layout broadcast_layout(const Shape& from, const Layout& layout, const Shape& to);
 
+/// Gives `op` a program: what a pointwise operation computes, or the epilogue of another one.
+void set_program(KernelOp& op, const ScalarProgram& program);
 /// `program` over `inputs`, all with the iteration shape of the outputs.
 KernelOp pointwise_op(const ScalarProgram& program, std::span<const bp_tensor_desc> inputs,
                       std::span<const bp_tensor_desc> outputs);
@@ -31,7 +33,9 @@ ScalarProgram identity_program(DType dtype);
 /// Output is a constant; no inputs.
 ScalarProgram constant_program(DType dtype, double value);
 
-/// The node's `native` operation with the given operand layouts; outputs are dense.
+/// How many of a node's operands are the op's own; the rest belong to its epilogue.
+uint32_t own_inputs(const Node& node);
+/// The node's `native` operation with the given layouts of its own operands; outputs are dense, there is no epilogue.
 KernelOp native_op(const Graph& graph, NodeId id, std::span<const Layout> input_layouts);
 
 /// Layouts of a graph's values as lowering will give them: views are metadata, all else is dense.

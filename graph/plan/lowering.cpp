@@ -29,7 +29,7 @@ std::vector<std::byte> splat_bytes(DType dtype, double real, int64_t integer) {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, Stream& stream, Stream* fallback, std::span<const Layout> input_layouts)
+  Lowering(const Graph& graph, Stream& stream, const FallbackSource& fallback, std::span<const Layout> input_layouts)
       : graph_(graph), stream_(stream), fallback_(fallback), input_layouts_(input_layouts), places_(graph.size()) {}
 
   Lowered run() {
@@ -82,7 +82,7 @@ class Lowering {
       case Tier::scalar: out = pointwise(program_of(graph_, id)); return;
       case Tier::assemble: out = {assemble(node, graph_.types_of(id)[0])}; return;
       case Tier::primitive:
-      case Tier::composite: out = node.program != nullptr ? pointwise(*node.program) : native(id); return;
+      case Tier::composite: out = node.op->native.code == BP_OP_POINTWISE ? pointwise(*node.program) : native(id); return;
       case Tier::deferred: break;
     }
     fail_internal("'" + std::string(node.op->name) + "' was not expanded before lowering");
@@ -145,12 +145,22 @@ class Lowering {
     const Node& node = graph_.node(id);
     std::vector<Layout> layouts;
     std::vector<Place> in, out;
-    for (Value v : graph_.inputs_of(id)) {
-      in.push_back(place(v));
-      layouts.push_back(place(v).layout);
+    for (uint32_t i = 0; i < own_inputs(node); ++i) {
+      in.push_back(place(node.in[i]));
+      layouts.push_back(in.back().layout);
     }
     for (uint32_t i = 0; i < node.num_out; ++i) out.push_back(new_tensor(graph_.types_of(id)[i]));
-    add_launch(native_op(graph_, id, layouts), std::move(in), out, "native");
+    KernelOp op = native_op(graph_, id, layouts);
+    std::string how = "native";
+    if (node.program != nullptr) {
+      for (uint32_t i = own_inputs(node); i < node.num_in; ++i) {
+        in.push_back(broadcast(place(node.in[i]), out[0].type.shape));
+        op.inputs.push_back(to_desc(in.back().type, in.back().layout));
+      }
+      set_program(op, *node.program);
+      how += " with epilogue " + describe(*node.program);
+    }
+    add_launch(std::move(op), std::move(in), out, std::move(how));
     return out;
   }
 
@@ -199,7 +209,8 @@ class Lowering {
     } else {
       launch.fallback = true;
       launch.reason = answer.reason;
-      where = fallback_;
+      if (result_.fallback == nullptr) result_.fallback = fallback_();
+      where = result_.fallback.get();
       if (where == nullptr || where->support(op).verdict != BP_SUPPORT_YES) fail_declined(answer.reason, in);
     }
     launch.kernel = where->kernel(op);
@@ -229,7 +240,7 @@ class Lowering {
     std::vector<Type> operands;
     for (const Place& p : in) operands.push_back(p.type);
     backplane::fail(node.op->name, stream_.device()->name() + " declines it: " + reason, operands, node.loc,
-                    fallback_ == nullptr ? "there is no other device to fall back to"
+                    result_.fallback == nullptr ? "there is no other device to fall back to"
                                          : "the host fallback declines it too; use other dtypes or shapes");
   }
 
@@ -251,7 +262,7 @@ class Lowering {
 
   const Graph& graph_;
   Stream& stream_;
-  Stream* fallback_;
+  const FallbackSource& fallback_;
   std::span<const Layout> input_layouts_;
   std::vector<std::vector<Place>> places_;
   Lowered result_;
@@ -261,7 +272,7 @@ class Lowering {
 
 }  // namespace
 
-Lowered lower(const Graph& graph, Stream& stream, Stream* fallback, std::span<const Layout> input_layouts) {
+Lowered lower(const Graph& graph, Stream& stream, const FallbackSource& fallback, std::span<const Layout> input_layouts) {
   return Lowering(graph, stream, fallback, input_layouts).run();
 }
 

@@ -5,6 +5,7 @@
 // declines goes to the host fallback, with the plugin's reason.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,10 +46,13 @@ struct Lowered {
   std::vector<Launch> launches;
   std::vector<Place> outputs;
   uint32_t num_output_slots = 0;
+  StreamPtr fallback;  ///< set when a launch needs it
 };
 
-/// `fallback` may be null: then a declined launch is an error.
-Lowered lower(const Graph& graph, Stream& stream, Stream* fallback, std::span<const Layout> input_layouts);
+/// Gives the host fallback; asked only when a launch is declined. Null: there is none, and declining is an error.
+using FallbackSource = std::function<StreamPtr()>;
+
+Lowered lower(const Graph& graph, Stream& stream, const FallbackSource& fallback, std::span<const Layout> input_layouts);
 
 /// "mul add maximum": the ops of a scalar program by name.
 std::string describe(const ScalarProgram& program);

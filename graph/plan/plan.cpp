@@ -48,10 +48,9 @@ std::pair<int64_t, int64_t> extent_of(const Place& p) {
 
 class PlanImpl final : public Plan {
  public:
-  PlanImpl(StreamPtr stream, StreamPtr fallback, std::unique_ptr<Graph> graph, Lowered lowered,
-           std::vector<Decomposition> decompositions)
-      : stream_(std::move(stream)), fallback_(std::move(fallback)), graph_(std::move(graph)),
-        lowered_(std::move(lowered)), decompositions_(std::move(decompositions)) {
+  PlanImpl(StreamPtr stream, std::unique_ptr<Graph> graph, Lowered lowered, std::vector<Decomposition> decompositions)
+      : stream_(std::move(stream)), fallback_(lowered.fallback), graph_(std::move(graph)), lowered_(std::move(lowered)),
+        decompositions_(std::move(decompositions)) {
     plan_arena();
     make_steps();
     make_stats();
@@ -317,7 +316,7 @@ std::vector<Explanation> PlanImpl::explain() const {
     row.op = node.op->name;
     row.type = graph_->types_of(launch.node)[0].to_string();
     row.device = (launch.fallback ? fallback_ : stream_)->device()->name();
-    row.how = launch.fallback ? "fell back" : launch.how == "native" ? "native " + launch.kernel->variant : launch.how;
+    row.how = launch.fallback ? "fell back" : launch.how.starts_with("native") ? launch.how + ": " + launch.kernel->variant : launch.how;
     row.reason = launch.fallback ? stream_->device()->name() + ": " + launch.reason : launch.reason;
     row.source = node.loc.to_string();
     rows.push_back(std::move(row));
@@ -357,12 +356,12 @@ std::shared_ptr<Plan> Plan::compile(const Graph& graph, const CompileOptions& op
   std::vector<Decomposition> decompositions;
   const PassContext context{options.passes, options.stream, input_layouts, &decompositions};
   std::unique_ptr<Graph> lowered_graph = run_pipeline(graph, context);
-  const StreamPtr fallback = fallback_stream(options.stream);
-  Lowered lowered = lower(*lowered_graph, *options.stream, fallback.get(), input_layouts);
+  Lowered lowered =
+      lower(*lowered_graph, *options.stream, [&] { return fallback_stream(options.stream); }, input_layouts);
   const bool falls_back =
       std::any_of(lowered.launches.begin(), lowered.launches.end(), [](const Launch& l) { return l.fallback; });
   if (falls_back && options.fallback == Fallback::error) refuse_fallback(*lowered_graph, lowered, options.stream);
-  auto plan = std::make_shared<PlanImpl>(options.stream, fallback, std::move(lowered_graph), std::move(lowered),
+  auto plan = std::make_shared<PlanImpl>(options.stream, std::move(lowered_graph), std::move(lowered),
                                          std::move(decompositions));
   for (const Layout& layout : input_layouts) plan->input_offsets_.push_back(layout.offset);
   return plan;
