@@ -12,6 +12,16 @@ constexpr Family kFamilies[] = {
     {BP_OP_MATMUL, refuse_matmul, list_matmul},
     {BP_OP_GATHER, refuse_gather, list_gather},
     {BP_OP_SCATTER_ADD, refuse_scatter_add, list_scatter_add},
+    {BP_OP_CONVOLUTION, refuse_convolution, list_convolution},
+    {BP_OP_CONVOLUTION_GRAD_DATA, refuse_convolution, list_convolution},
+    {BP_OP_CONVOLUTION_GRAD_FILTER, refuse_convolution, list_convolution},
+    {BP_OP_POOL, refuse_pool, list_pool},
+    {BP_OP_POOL_GRAD, refuse_pool, list_pool_grad},
+    {BP_OP_SOFTMAX, refuse_softmax, list_softmax},
+    {BP_OP_SOFTMAX_GRAD, refuse_softmax, list_softmax},
+    {BP_OP_LOG_SOFTMAX, refuse_softmax, list_softmax},
+    {BP_OP_LOG_SOFTMAX_GRAD, refuse_softmax, list_softmax},
+    {BP_OP_RANDOM, refuse_random, list_random},
 };
 
 }  // namespace

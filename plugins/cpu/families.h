@@ -16,12 +16,13 @@ BP_FAMILY(gather)
 BP_FAMILY(scatter_add)
 BP_FAMILY(convolution)
 BP_FAMILY(pool)
-BP_FAMILY(pool_grad)
 BP_FAMILY(softmax)
 BP_FAMILY(normalize)
 BP_FAMILY(normalize_grad)
 BP_FAMILY(attention)
 BP_FAMILY(random)
+
+void list_pool_grad(const Op& op, Candidates& out);
 
 #undef BP_FAMILY
 

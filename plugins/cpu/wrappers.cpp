@@ -8,13 +8,21 @@ namespace {
 
 constexpr size_t kMostOperands = 40;
 
-class ViaF32 final : public Work {
+bool differs(const bp_tensor_desc& a, const bp_tensor_desc& b) {
+  if (a.dtype != b.dtype) return true;
+  for (uint32_t i = 0; i < a.rank; ++i) {
+    if (a.shape[i] > 1 && a.strides[i] != b.strides[i]) return true;
+  }
+  return false;
+}
+
+class ViaCopies final : public Work {
  public:
-  ViaF32(const Op& op, const Op& wide, WorkPtr inner) : inner_(std::move(inner)) {
+  ViaCopies(const Op& op, const Op& wide, WorkPtr inner) : inner_(std::move(inner)) {
     uint64_t offset = 0;
     const auto add = [&](const bp_tensor_desc& outer, const bp_tensor_desc& dense, bool is_input) {
       Part part;
-      if (is_half(outer.dtype)) {
+      if (differs(outer, dense)) {
         part.offset = offset;
         part.copy = is_input ? make_copy(outer, dense) : make_copy(dense, outer);
         offset += round_up(bytes_of(dense));
@@ -88,22 +96,32 @@ uint32_t result_dtype(uint32_t dtype) { return dtype == BP_F64 ? BP_F64 : BP_F32
 
 void list_via_f32(const Op& op, void (*list)(const Op&, Candidates&), Candidates& out) {
   Op wide = op;
-  uint64_t copies = 0;
-  const auto widen = [&](bp_tensor_desc& desc) {
-    if (!is_half(desc.dtype)) return;
-    desc = dense_like(desc, BP_F32);
-    copies += round_up(bytes_of(desc));
+  const auto widen = [](bp_tensor_desc& desc) {
+    if (is_half(desc.dtype)) desc = dense_like(desc, BP_F32);
   };
   for (bp_tensor_desc& desc : wide.in) widen(desc);
   for (bp_tensor_desc& desc : wide.out) widen(desc);
-  Candidates inner;
-  list(wide, inner);
-  for (Candidate& candidate : inner) {
+  list_via_copies(op, wide, "f32-", list, out);
+}
+
+void list_via_copies(const Op& op, const Op& inner, const char* prefix, void (*list)(const Op&, Candidates&),
+                     Candidates& out) {
+  uint64_t copies = 0;
+  const auto count = [&](const std::vector<bp_tensor_desc>& outer, const std::vector<bp_tensor_desc>& dense) {
+    for (size_t i = 0; i < outer.size(); ++i) {
+      if (differs(outer[i], dense[i])) copies += round_up(bytes_of(dense[i]));
+    }
+  };
+  count(op.in, inner.in);
+  count(op.out, inner.out);
+  Candidates candidates;
+  list(inner, candidates);
+  for (Candidate& candidate : candidates) {
     Candidate wrapped = candidate;
-    wrapped.name = "f32-" + candidate.name;
+    wrapped.name = prefix + candidate.name;
     wrapped.workspace += copies;
-    wrapped.build = [op, wide, build = std::move(candidate.build)]() -> WorkPtr {
-      return std::make_shared<ViaF32>(op, wide, build());
+    wrapped.build = [op, inner, build = std::move(candidate.build)]() -> WorkPtr {
+      return std::make_shared<ViaCopies>(op, inner, build());
     };
     out.push_back(std::move(wrapped));
   }

@@ -166,6 +166,12 @@ void check_values(const Case& c, size_t j, const Storage& ours, const Storage& t
 
 void compare(const Case& c) { compare(c, 1); }
 
+std::vector<std::vector<double>> on_reference(const Case& c) {
+  std::vector<std::vector<double>> result;
+  for (const Storage& s : run(reference(), c, make_inputs(c), nullptr, c.name + " on reference").out) result.push_back(s.read());
+  return result;
+}
+
 void compare(const Case& c, size_t count) {
   bp_program program;
   const bp_op op = make_op(c, program);

@@ -50,6 +50,8 @@ struct Case {
 void compare(const Case& c);
 /// The same, and expects at least `count` variants.
 void compare(const Case& c, size_t count);
+/// The outputs that the reference card gives, in row-major order.
+std::vector<std::vector<double>> on_reference(const Case& c);
 /// The bp_op of a case; valid as long as the case and `program` live.
 bp_op make_op(const Case& c, bp_program& program);
 

@@ -82,6 +82,19 @@ struct IsaTable {
   void (*moments)(const float* x, int64_t n, double* mean, double* m2);  // m2 = sum of (x - mean)^2
   void (*sum_squares)(const float* x, int64_t n, double* sum);
 
+  /// sums[i] = max(sums[i], x[i * step]), or +=.
+  void (*pool_max)(float* sums, const float* x, int64_t step, int64_t n);
+  void (*pool_add)(float* sums, const float* x, int64_t step, int64_t n);
+
+  // Normalisation over a dense stretch of one group; what the sums are is said in row_loops.h.
+  void (*normalize)(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y, int64_t n);
+  void (*normalize_grad_sums)(const float* dy, const float* x, const float* scale, float mean, float rstd, int64_t n,
+                              double sums[4]);
+  void (*normalize_grad)(const float* dy, const float* x, const float* scale, float mean, float rstd, float mean_g,
+                         float mean_gh, float* dx, int64_t n);
+  void (*normalize_grad_columns)(const float* dy, const float* x, float mean, float rstd, float* dscale, float* dshift,
+                                 int64_t n);
+
   void (*philox)(uint64_t first_block, int64_t blocks, const uint32_t key[4], uint32_t* out);
 };
 

@@ -41,11 +41,12 @@ inline float exp_and_sum(const float* x, float* y, int64_t n, float shift) {
   float lane[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    float e[kLanes];
     for (int64_t l = 0; l < kLanes; ++l) {
-      const float e = vexp(x[i + l] - shift);
-      if constexpr (Store) y[i + l] = e;
-      lane[l] += e;
+      e[l] = vexp(x[i + l] - shift);
+      lane[l] += e[l];
     }
+    if constexpr (Store) __builtin_memcpy(y + i, e, sizeof(e));
   }
   // The rest in a padded block, so that short rows are vector code as well.
   if (i < n) {
@@ -63,18 +64,19 @@ inline float exp_and_sum(const float* x, float* y, int64_t n, float shift) {
   return fold_sum(lane);
 }
 
-inline void softmax_row(const float* __restrict x, float* __restrict y, int64_t n) {
+inline void softmax_row(const float* x, float* y, int64_t n) {
   const float sum = exp_and_sum<true>(x, y, n, row_max(x, n));
   const float scale = 1.0f / sum;
   for (int64_t i = 0; i < n; ++i) y[i] *= scale;
 }
-inline void log_softmax_row(const float* __restrict x, float* __restrict y, int64_t n) {
+inline void log_softmax_row(const float* x, float* y, int64_t n) {
   const float top = row_max(x, n);
   const float sum = exp_and_sum<false>(x, y, n, top);
   const float log_sum = vlog(sum);
+#pragma GCC ivdep  // the result may be an operand
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_sum;
 }
-inline void softmax_grad_row(const float* __restrict y, const float* __restrict dy, float* __restrict dx, int64_t n) {
+inline void softmax_grad_row(const float* y, const float* dy, float* dx, int64_t n) {
   float lane[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -82,10 +84,10 @@ inline void softmax_grad_row(const float* __restrict y, const float* __restrict 
   }
   for (int64_t l = 0; i < n; ++i, ++l) lane[l] += y[i] * dy[i];
   const float dot = fold_sum(lane);
+#pragma GCC ivdep  // the result may be an operand
   for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - dot);
 }
-inline void log_softmax_grad_row(const float* __restrict y, const float* __restrict dy, float* __restrict dx,
-                                 int64_t n) {
+inline void log_softmax_grad_row(const float* y, const float* dy, float* dx, int64_t n) {
   float lane[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
@@ -93,6 +95,7 @@ inline void log_softmax_grad_row(const float* __restrict y, const float* __restr
   }
   for (int64_t l = 0; i < n; ++i, ++l) lane[l] += dy[i];
   const float sum = fold_sum(lane);
+#pragma GCC ivdep  // the result may be an operand
   for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - vexp(y[j]) * sum;
 }
 
@@ -167,7 +170,73 @@ inline void philox_blocks(uint64_t first, int64_t blocks, const uint32_t key[4],
   }
 }
 
+// --- pooling: one tap over a row of outputs -----------------------------------------------------------------------
+inline void pool_max(float* sums, const float* x, int64_t step, int64_t n) {
+  if (step == 1) {
+    for (int64_t i = 0; i < n; ++i) sums[i] = f_max(sums[i], x[i]);
+  } else if (step == 2) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) sums[i] = f_max(sums[i], x[2 * i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) sums[i] = f_max(sums[i], x[i * step]);
+  }
+}
+inline void pool_add(float* sums, const float* x, int64_t step, int64_t n) {
+  if (step == 1) {
+    for (int64_t i = 0; i < n; ++i) sums[i] += x[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) sums[i] += x[i * step];
+  }
+}
+
+// --- normalisation: a stretch of one group, scale and shift dense -----------------------------------------------------
+inline void normalize_row(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y, int64_t n) {
+#pragma GCC ivdep  // y may be x
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * scale[i] + shift[i];
+}
+/// sums: of g = dy * scale, of g * h, of dy, of dy * h, with h = (x - mean) * rstd.
+inline void normalize_grad_sums(const float* dy, const float* x, const float* scale, float mean, float rstd, int64_t n,
+                                double sums[4]) {
+  float lane[4][32] = {};
+  int64_t i = 0;
+  const auto add = [&](int64_t at, int64_t l) {
+    const float h = (x[at] - mean) * rstd, g = dy[at] * scale[at];
+    lane[0][l] += g, lane[1][l] += g * h, lane[2][l] += dy[at], lane[3][l] += dy[at] * h;
+  };
+  for (; i + 32 <= n; i += 32) {
+    for (int64_t l = 0; l < 32; ++l) add(i + l, l);
+  }
+  for (int64_t l = 0; i < n; ++i, ++l) add(i, l);
+  for (int k = 0; k < 4; ++k) {
+    for (int64_t half = 16; half > 0; half /= 2) {
+      for (int64_t l = 0; l < half; ++l) lane[k][l] += lane[k][l + half];
+    }
+    sums[k] += lane[k][0];
+  }
+}
+/// dx = rstd * (g - mean_g - h * mean_gh).
+inline void normalize_grad_row(const float* dy, const float* x, const float* scale, float mean, float rstd, float mean_g,
+                               float mean_gh, float* dx, int64_t n) {
+#pragma GCC ivdep  // dx may be dy or x
+  for (int64_t i = 0; i < n; ++i) {
+    const float h = (x[i] - mean) * rstd;
+    dx[i] = rstd * (dy[i] * scale[i] - mean_g - h * mean_gh);
+  }
+}
+/// dscale += dy * h, dshift += dy.
+inline void normalize_grad_columns(const float* dy, const float* x, float mean, float rstd, float* dscale, float* dshift,
+                                   int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    dscale[i] += dy[i] * ((x[i] - mean) * rstd);
+    dshift[i] += dy[i];
+  }
+}
+
 inline void fill_row_table(IsaTable& t) {
+  t.pool_max = pool_max, t.pool_add = pool_add;
+  t.normalize = normalize_row, t.normalize_grad_sums = normalize_grad_sums;
+  t.normalize_grad = normalize_grad_row, t.normalize_grad_columns = normalize_grad_columns;
   t.softmax = softmax_row, t.log_softmax = log_softmax_row;
   t.softmax_grad = softmax_grad_row, t.log_softmax_grad = log_softmax_grad_row;
   t.moments = moments, t.sum_squares = sum_squares;
