@@ -9,6 +9,10 @@
 #include "discovery.h"
 #include "probe.h"
 
+namespace {
+backplane::host::DevicePtr g_held;  // made before any plugin is loaded, destroyed after all of their static objects
+}
+
 int main() {
   using namespace backplane::host;
   std::cout << "own_directory=" << own_directory().string() << "\n";
@@ -22,7 +26,8 @@ int main() {
   for (const std::string& warning : unknown_environment_variables()) std::cout << "warning=" << warning << "\n";
   for (const PluginReport& plugin : Registry::instance().plugins()) std::cout << "plugin=" << plugin.path.string() << "\n";
   try {
-    std::cout << "opened=" << Registry::instance().open_default()->name() << "\n";
+    g_held = Registry::instance().open_default();
+    std::cout << "opened=" << g_held->name() << "\n";
   } catch (const Error& error) {
     std::cout << "opened=nothing\n";
   }

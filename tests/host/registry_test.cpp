@@ -194,6 +194,13 @@ TEST_F(RegistryTest, ATreeThatWasMovedFindsItsPluginsAndItsProbe) {
   EXPECT_THAT(output, ::testing::Not(HasSubstr("warning")));
 }
 
+TEST_F(RegistryTest, ADeviceInAStaticObjectDoesNotCallItsPluginAfterThatHasEnded) {
+  install_case("closes-late");
+  const std::string output = run(TEST_CHILD, "BACKPLANE_PLUGIN_PATH=" + plugins.string() + " BACKPLANE_DEVICE=closes-late " +
+                                                 "BACKPLANE_CACHE_DIR=" + (root / "cache").string());  // fails when it aborts
+  EXPECT_THAT(output, HasSubstr("opened=closes-late:0\n"));
+}
+
 TEST_F(RegistryTest, TheCurrentDirectoryAndLibraryPathAreNotSearched) {
   install_good();
   const fs::path before = fs::current_path();

@@ -27,6 +27,8 @@ static char the_path[4096];
 BP_EXPORT bp_status backplane_plugin_v1(const bp_host* host, const bp_plugin_api** out, bp_error* error);
 void hostile_throw_exception(void); /* throw.cpp */
 void hostile_throw_int(void);
+void hostile_has_a_static_object(void);
+extern int hostile_is_gone;
 
 static int is(const char* name) { return strcmp(the_case, name) == 0; }
 static int begins(const char* prefix) { return strncmp(the_case, prefix, strlen(prefix)) == 0; }
@@ -100,6 +102,7 @@ static char long_text[1 << 20];
 
 static bp_status hostile_create(const bp_host* host, bp_plugin** out, bp_error* error) {
   misbehave_at("create");
+  hostile_has_a_static_object();
   if (is("create-fails")) return fail(error, BP_E_INTERNAL, "the flux capacitor is missing");
   if (is("create-unavailable")) return fail(error, BP_E_UNAVAILABLE, "no flux capacitor here");
   if (is("create-null")) return BP_OK;
@@ -193,6 +196,11 @@ static bp_status hostile_open(bp_plugin* plugin, uint32_t index, bp_device** out
   return open_device(plugin, index, out, error);
 }
 
+static void hostile_close(bp_device* device) {
+  if (hostile_is_gone) abort(); /* as drivers do that are called after their end */
+  close_device(device);
+}
+
 static void spoil_root(void) {
   if (is("root-size-0")) root.size = 0;
   if (is("root-size-1")) root.size = 1;
@@ -270,6 +278,7 @@ bp_status backplane_plugin_v1(const bp_host* host, const bp_plugin_api** out, bp
   root.get_interface = hostile_interface;
   root.devices = hostile_devices;
   root.open = hostile_open;
+  root.close = hostile_close;
   spoil_root();
   *out = is("entry-misaligned") ? (const bp_plugin_api*)(const void*)((const char*)&root + 4) : &root;
   if (is("root-at-edge")) *out = at_the_edge();
