@@ -108,4 +108,4 @@ static void run(const bp_op* op, const void* const* in, void* const* out) {
   }
 }
 
-BP_SDK_HOST_PLUGIN("toy_1_0", "1.0.0", "1", "the toy as it was at ABI 1.0", supports, run)
+BP_SDK_HOST_PLUGIN("frozen_1_0", "1.0.0", "1", "the toy as it was at ABI 1.0", supports, run)

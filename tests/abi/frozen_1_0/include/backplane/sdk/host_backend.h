@@ -335,8 +335,9 @@ static bp_status bp_sdk_enqueue(bp_queue* queue, bp_kernel* kernel, const bp_vie
 static void bp_sdk_kernel_destroy(bp_kernel* kernel) { free(kernel); }
 #undef BP_SDK_NEW
 
-static const bp_memory_api bp_sdk_memory = {sizeof(bp_memory_api), BP_VERSION(1, 0), bp_sdk_alloc, bp_sdk_free,
-                                            bp_sdk_host_pointer, NULL};
+static const bp_memory_api bp_sdk_memory = {
+    .size = sizeof(bp_memory_api), .version = BP_VERSION(1, 0), .alloc = bp_sdk_alloc, .free = bp_sdk_free,
+    .host_pointer = bp_sdk_host_pointer};
 static const bp_queue_api bp_sdk_queue = {
     sizeof(bp_queue_api), BP_VERSION(1, 0), bp_sdk_queue_create, bp_sdk_queue_destroy, bp_sdk_upload, bp_sdk_download,
     bp_sdk_copy, bp_sdk_fill, bp_sdk_nothing_to_do, bp_sdk_nothing_to_do, bp_sdk_event_create, bp_sdk_event_destroy,
