@@ -17,11 +17,14 @@ constexpr int64_t kLargestInlineConstant = 4096;  ///< bytes; larger tensors bec
 
 [[noreturn]] void fail_frozen(const TensorImpl& impl, SourceLoc loc) {
   std::string what = "a value computed eagerly from variable '" + impl.origin->variable + "'";
-  if (const std::string at = impl.origin->loc.to_string(); !at.empty()) what += " (read at " + at + ")";
+  if (const std::string at = impl.origin->loc.to_string(); !at.empty()) what += " (made at " + at + ")";
+  if (impl.history != nullptr) {
+    if (const std::string at = impl.history->loc.to_string(); !at.empty()) what += " at " + at;
+  }
   what += " enters a graph, where it would be frozen";
   backplane::fail("graph", what, std::span(&impl.type, 1), loc,
-                  "read the variable inside the graph's scope or the compiled function, or use detach() on a copy made with "
-                  "to_vector() if a constant is meant");
+                  "read the variable inside the graph's scope or the compiled function; if a constant is meant, make one with "
+                  "Tensor::from(x.to_vector<float>(), x.shape())");
 }
 
 }  // namespace
