@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "families.h"
 
+#include <algorithm>
+
 #include "pointwise.h"
 
 namespace backplane::cpu {
@@ -21,6 +23,8 @@ constexpr Family kFamilies[] = {
     {BP_OP_SOFTMAX_GRAD, refuse_softmax, list_softmax},
     {BP_OP_LOG_SOFTMAX, refuse_softmax, list_softmax},
     {BP_OP_LOG_SOFTMAX_GRAD, refuse_softmax, list_softmax},
+    {BP_OP_NORMALIZE, refuse_normalize, list_normalize},
+    {BP_OP_NORMALIZE_GRAD, refuse_normalize_grad, list_normalize_grad},
     {BP_OP_RANDOM, refuse_random, list_random},
 };
 
@@ -36,6 +40,11 @@ const Family* find_family(uint32_t code) {
 Candidates candidates_for(const Op& op) {
   Candidates all, fit;
   find_family(op.code)->list(op, all);
+  // Best guess first: it is the default. Priors are then relative to it.
+  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.prior < b.prior; });
+  for (Candidate& candidate : all) {
+    if (&candidate != &all.front()) candidate.prior /= all.front().prior;
+  }
   for (Candidate& candidate : all) {
     if (candidate.workspace <= op.max_workspace) fit.push_back(std::move(candidate));
   }

@@ -111,15 +111,15 @@ struct Size {
   int64_t m, n, k;
 };
 const Size kSizes[] = {{1, 1, 1}, {1, 7, 5}, {5, 1, 9}, {3, 5, 0}, {12, 64, 16}, {13, 65, 17}, {1, 300, 400}, {300, 1, 400},
-                       {130, 33, 400}, {64, 64, 64}, {100, 10, 256}, {200, 190, 777}, {0, 4, 4}};
+                       {130, 33, 400}, {64, 64, 64}, {100, 10, 256}, {200, 190, 500}, {0, 4, 4}};
 
 TEST(CpuMatmul, ShapesAndLayouts) {
   for (const Size& s : kSizes) {
-    for (Lay a : {Lay::dense, Lay::permuted, Lay::padded, Lay::stepped}) {
-      for (Lay b : {Lay::dense, Lay::permuted, Lay::padded, Lay::reversed}) {
-        compare(matmul(BP_F32, {}, s.m, s.n, s.k, a, b));
-      }
+    for (Lay a : {Lay::dense, Lay::permuted}) {
+      for (Lay b : {Lay::dense, Lay::permuted}) compare(matmul(BP_F32, {}, s.m, s.n, s.k, a, b));
     }
+    compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::padded, Lay::padded));
+    compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::stepped, Lay::reversed));
     compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::dense, Lay::dense, Lay::permuted));
     compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::broadcast_first, Lay::broadcast_last, Lay::padded));
     compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::broadcast_last, Lay::scalar, Lay::stepped));

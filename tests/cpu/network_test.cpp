@@ -210,6 +210,59 @@ TEST(CpuSoftmax, InfinitiesAndNan) {
   }
 }
 
+TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
+  struct Kind {
+    Shape shape;
+    uint32_t axes;
+    bool per_position;
+  };
+  for (const Kind& k : {Kind{{6, 50}, 2, true}, Kind{{3, 4, 1030}, 4, true}, Kind{{3, 5, 6}, 6, true}, Kind{{8, 5, 6, 7}, 13, false},
+                        Kind{{4, 3, 40}, 5, false}, Kind{{70, 1000}, 2, true}}) {
+    for (uint32_t kind : {BP_NORMALIZE_MEAN_VARIANCE, BP_NORMALIZE_RMS}) {
+      for (uint32_t dtype : {BP_F32, BP_F16}) {
+        for (bool statistics : {false, true}) {
+          const bp_normalize_attrs a{sizeof(a), kind, k.axes, 0, 1e-5};
+          bp_tensor_desc parameter = lay_out(BP_F32, k.shape);
+          Shape reduced = k.shape, sums = k.shape;
+          int64_t stride = 1;
+          double terms = 1;
+          for (uint32_t i = parameter.rank; i-- > 0;) {
+            const bool inside = (k.axes >> i & 1u) != 0;
+            if (inside) reduced[i] = 1, terms *= static_cast<double>(k.shape[i]);
+            const bool varies = inside == k.per_position;
+            parameter.strides[i] = varies ? stride : 0;
+            if (varies) stride *= k.shape[i];
+            else sums[i] = 1;
+          }
+          Case c;
+          c.name = "normalize axes " + std::to_string(k.axes) + " kind " + std::to_string(kind) + " dtype " + std::to_string(dtype);
+          c.code = BP_OP_NORMALIZE;
+          c.attrs = &a;
+          c.in = {lay_out(dtype, k.shape), parameter, parameter};
+          c.out = {lay_out(dtype, k.shape)};
+          const bp_tensor_desc statistic = lay_out(BP_F32, reduced);
+          if (statistics) c.out.insert(c.out.end(), {statistic, statistic});
+          c.low = 1, c.high = 3;  // a mean that is not small
+          c.bound.terms = terms, c.bound.weight = 16, c.bound.floor = 6;
+          compare(c);
+          if (!statistics) continue;
+          Case g = c;
+          g.name += " gradient";
+          g.code = BP_OP_NORMALIZE_GRAD;
+          g.in = {lay_out(dtype, k.shape), lay_out(dtype, k.shape), statistic, statistic, parameter};
+          g.out = {lay_out(dtype, k.shape), lay_out(BP_F32, sums), lay_out(BP_F32, sums)};
+          g.low = -1, g.high = 1;
+          // Sums over the group or over the groups, whichever are longer.
+          double all = 1;
+          for (int64_t extent : k.shape) all *= static_cast<double>(extent);
+          g.bound.terms = std::max(terms, all / terms), g.bound.floor = std::max(terms, all / terms);
+          compare(g);
+        }
+      }
+    }
+  }
+}
+
 TEST(CpuRandom, TheSameNumbersAsTheReference) {
   for (uint32_t kind : {BP_RANDOM_BITS, BP_RANDOM_UNIFORM}) {
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{1000, 7}, Shape{50000}}) {
