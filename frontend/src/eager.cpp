@@ -62,27 +62,39 @@ PlanCache& plan_cache() {
   return *cache;
 }
 
-template <class T>
-void append(std::string& key, const T& value) {
-  key.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
+/// Writes values one after the other into memory that is large enough.
+struct KeyWriter {
+  char* at;
+  void put(const void* data, size_t bytes) {
+    std::memcpy(at, data, bytes);
+    at += bytes;
+  }
+  template <class T>
+  void put(const T& value) {
+    put(&value, sizeof value);
+  }
+};
 
-/// The op as a problem: what decides which plan runs it, offsets excluded.
+/// The op as a problem: what decides which plan runs it, offsets excluded. On every op's path, so it is written into a
+/// buffer of the largest size it can have.
 void make_key(std::string& key, const OpDef& op, const Attrs& attrs, std::span<const Tensor> inputs,
               const StreamPtr& stream) {
-  key.clear();
-  append(key, &op);
-  append(key, stream.get());
+  constexpr size_t kPerInput = 2 + 2 * kMaxRank * sizeof(int64_t);
   const auto words = attrs.words();
-  key.append(reinterpret_cast<const char*>(words.data()), words.size_bytes());
+  key.resize(2 * sizeof(void*) + words.size_bytes() + inputs.size() * kPerInput);
+  KeyWriter writer{key.data()};
+  writer.put(&op);
+  writer.put(stream.get());
+  writer.put(words.data(), words.size_bytes());
   for (const Tensor& x : inputs) {
     const TensorImpl& impl = *x.impl();
     const auto rank = static_cast<size_t>(impl.type.shape.rank());
-    append(key, impl.type.dtype);
-    append(key, static_cast<uint8_t>(rank));
-    key.append(reinterpret_cast<const char*>(impl.type.shape.begin()), rank * sizeof(int64_t));
-    key.append(reinterpret_cast<const char*>(impl.layout.strides.data()), rank * sizeof(int64_t));
+    writer.put(impl.type.dtype);
+    writer.put(static_cast<uint8_t>(rank));
+    writer.put(impl.type.shape.begin(), rank * sizeof(int64_t));
+    writer.put(impl.layout.strides.data(), rank * sizeof(int64_t));
   }
+  key.resize(static_cast<size_t>(writer.at - key.data()));
 }
 
 StreamPtr stream_of(const OpDef& op, std::span<const Tensor> inputs, SourceLoc loc) {
@@ -148,8 +160,10 @@ std::vector<Tensor> compute(const OpDef& op, const Attrs& attrs, std::span<const
     bound = many;
   }
   for (size_t i = 0; i < inputs.size(); ++i) bound[i] = inputs[i].impl()->bound();
+  const std::vector<graph::Bound> outputs = plan->run(bound);
   std::vector<Tensor> results;
-  for (const graph::Bound& out : plan->run(bound)) results.push_back(make_tensor(out));
+  results.reserve(outputs.size());
+  for (const graph::Bound& out : outputs) results.push_back(make_tensor(out));
   device_launches.fetch_add(plan->stats().nodes, std::memory_order_relaxed);
   fallback_launches.fetch_add(plan->stats().fallback_nodes, std::memory_order_relaxed);
   return results;
@@ -173,6 +187,7 @@ void record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> inputs,
   history->loc = loc;
   history->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   history->inputs.reserve(inputs.size());
+  history->outputs.reserve(outputs.size());
   for (const Tensor& x : inputs) history->inputs.push_back(saved(x, keep_inputs));
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     history->outputs.push_back(*outputs[i].impl());

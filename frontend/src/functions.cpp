@@ -46,12 +46,23 @@ Tensor cast_to(const Tensor& x, DType dtype, SourceLoc loc) {
   return dispatch(graph::op::cast, args, std::span(&x, 1), loc).front();
 }
 
-/// Operands in their common dtype. A bool condition in front of a `where` stays as it is.
+/// The first operand that takes part in promotion: the condition in front of a select stays bool.
+size_t first_promoted(const OpDef& op) { return op.scalar_code == BP_S_SELECT ? 1 : 0; }
+
+/// Nothing to promote. Undefined operands are left to dispatch(), which refuses them.
+bool same_dtypes(const OpDef& op, std::span<const Tensor> inputs) {
+  for (const Tensor& x : inputs) {
+    if (!x.defined()) return true;
+  }
+  for (size_t i = first_promoted(op) + 1; i < inputs.size(); ++i) {
+    if (inputs[i].dtype() != inputs[i - 1].dtype()) return false;
+  }
+  return true;
+}
+
+/// Operands in their common dtype.
 void promote_operands(const OpDef& op, std::vector<Tensor>& inputs, SourceLoc loc) {
-  const size_t first = &op == &graph::op::where ? 1 : 0;
-  bool equal = true;
-  for (size_t i = first + 1; i < inputs.size(); ++i) equal = equal && inputs[i].dtype() == inputs[first].dtype();
-  if (equal) return;
+  const size_t first = first_promoted(op);
   DType common = inputs[first].dtype();
   for (size_t i = first + 1; i < inputs.size(); ++i) common = promote(common, inputs[i].dtype());
   for (size_t i = first; i < inputs.size(); ++i) inputs[i] = cast_to(inputs[i], common, loc);
@@ -89,6 +100,7 @@ Tensor number_tensor(double number, DType dtype, std::span<const In> inputs) {
 
 std::vector<Tensor> tensors_of(std::span<const In> inputs) {
   std::vector<Tensor> tensors;
+  tensors.reserve(inputs.size());
   for (const In& in : inputs) {
     tensors.push_back(in.is_number ? number_tensor(in.number, literal_dtype(inputs, in.number), inputs) : in.tensor);
   }
@@ -124,11 +136,8 @@ Tensor pool_with(const In& x, const PoolOptions& options, int64_t kind, const ch
 }  // namespace
 
 std::vector<Tensor> apply(const OpDef& op, std::span<const AttrArg> attrs, std::span<const Tensor> inputs, Here here) {
-  if (!op.promotes) return dispatch(op, attrs, inputs, here.loc);
+  if (!op.promotes || same_dtypes(op, inputs)) return dispatch(op, attrs, inputs, here.loc);
   std::vector<Tensor> promoted(inputs.begin(), inputs.end());
-  for (const Tensor& x : promoted) {
-    if (!x.defined()) backplane::fail(op.name, "an operand is undefined", {}, here.loc, "give it a value first");
-  }
   promote_operands(op, promoted, here.loc);
   return dispatch(op, attrs, promoted, here.loc);
 }
