@@ -71,25 +71,21 @@ graph::Value GraphContext::lift(const Tensor& x, SourceLoc loc) {
                     "build the whole expression in one graph; return values out of compiled functions");
   }
   if (impl.origin != nullptr) fail_frozen(impl, loc);
-  const auto [slot, fresh] = lifted_.try_emplace(&impl);
-  if (!fresh) return slot->second;
-  kept_.push_back(x);
+  if (const auto found = lifted_.find(&impl); found != lifted_.end()) return found->second;
   graph_.loc = loc;
-  if (impl.type.bytes() <= kLargestInlineConstant) {
-    slot->second = graph_.add_constant(std::make_shared<graph::Literal>(graph::Literal{impl.type, x.to_bytes()}));
-  } else {
-    const graph::Value value = new_input(graph::Input::Kind::bound, impl.type, "", {nullptr, to_dense(x), {}}, loc);
-    lifted_[&impl] = value;
-    return value;
-  }
-  return slot->second;
+  const graph::Value value =
+      impl.type.bytes() <= kLargestInlineConstant
+          ? graph_.add_constant(std::make_shared<graph::Literal>(graph::Literal{impl.type, x.to_bytes()}))
+          : new_input(graph::Input::Kind::bound, impl.type, "", {nullptr, to_dense(x), {}}, loc);
+  kept_.push_back(x);
+  lifted_.emplace(&impl, value);
+  return value;
 }
 
 Tensor GraphContext::read(const std::shared_ptr<VariableCell>& cell, SourceLoc loc, bool initial) {
   const auto assigned = assigned_.find(cell.get());
   if (assigned != assigned_.end() && !initial) return tensor(assigned->second);
-  const auto [slot, fresh] = reads_.try_emplace(cell.get());
-  if (fresh) {
+  if (!reads_.contains(cell.get())) {
     const graph::Value value = new_input(graph::Input::Kind::variable, cell->type, cell->name, {cell, {}, {}}, loc);
     reads_[cell.get()] = value;
     if (cell->trainable) leaves_.push_back({cell->leaf, value});
@@ -216,7 +212,11 @@ Prepared prepare(GraphContext& context, std::span<const graph::Value> outputs, s
   Prepared prepared;
   prepared.live = graph::live_nodes(context.graph(), outputs);
   const auto specialised = graph::specialise(context.graph(), input_types, outputs);
-  prepared.plan = graph::Plan::compile(*specialised, compile_options(stream));
+  try {
+    prepared.plan = graph::Plan::compile(*specialised, compile_options(stream));
+  } catch (const host::Error& error) {
+    backplane::fail("compile", error.what());
+  }
   return prepared;
 }
 
