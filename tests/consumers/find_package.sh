@@ -3,6 +3,7 @@
 # A program finds the moved library with find_package, is built against it, and finds its plugins there. A component that
 # is not installed is refused by name.
 set -euo pipefail
+umask 022
 here=$(dirname "${BASH_SOURCE[0]}")
 out=$WORK/find_package
 "$CMAKE" -S "$here/library" -B "$out" -G Ninja -DCMAKE_PREFIX_PATH="$WORK/moved/all" -DCMAKE_CXX_COMPILER="$CXX" >"$WORK/find_package.log"

@@ -3,6 +3,7 @@
 # Installs everything into one prefix and the component `sdk` alone into another, then moves both. Afterwards no installed
 # text may name the place of the build or of the first prefix.
 set -euo pipefail
+umask 022
 rm -rf "$WORK"
 mkdir -p "$WORK/first"
 "$CMAKE" --install "$BUILD" --prefix "$WORK/first/all" >"$WORK/install.log"

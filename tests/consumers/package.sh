@@ -3,6 +3,7 @@
 # The archive of scripts/package, unpacked elsewhere, runs with an empty environment; where the right to change the root
 # directory exists, also on a file system that holds nothing but it and the C and C++ libraries.
 set -euo pipefail
+umask 022
 here=$(dirname "${BASH_SOURCE[0]}")
 out=$WORK/package
 rm -rf "$out"

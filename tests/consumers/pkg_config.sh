@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The same without CMake: a program and a plugin in C, built with what pkg-config says about the moved tree.
 set -euo pipefail
+umask 022
 here=$(dirname "${BASH_SOURCE[0]}")
 PKG_CONFIG_PATH=$(dirname "$(find "$WORK/moved/all" -name backplane.pc)")
 export PKG_CONFIG_PATH

@@ -3,6 +3,7 @@
 # An author has only the sdk component, copies the template out of it, builds it, installs it into the library's prefix, and
 # the library computes on it.
 set -euo pipefail
+umask 022
 here=$(dirname "${BASH_SOURCE[0]}")
 out=$WORK/sdk_author
 rm -rf "$out"
