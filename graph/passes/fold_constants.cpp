@@ -8,6 +8,7 @@
 // A node is folded if its result is not larger than kSmall bytes, or not larger than kLarge and than twice its operands
 // (memory is not traded for a little arithmetic: an iota or an expand of a big constant stays), and its arithmetic is
 // below kFlops. With no reference device installed nothing is folded.
+#include <unordered_map>
 #include <unordered_set>
 
 #include "backplane/graph/ops.h"
@@ -106,20 +107,26 @@ class Folder {
     met_.insert(key(v));
   }
 
-  /// Only what the frontier needs; splats have rank 0 in it.
-  std::unique_ptr<Graph> constant_graph() const {
+  /// Only what the frontier needs, each thing once; splats have rank 0 in it.
+  std::unique_ptr<Graph> constant_graph() {
     std::vector<bool> needed = wanted_;
     for (NodeId id = static_cast<NodeId>(graph_.size()); id-- > 0;) {
       if (!needed[id]) continue;
       for (Value v : graph_.inputs_of(id)) needed[v.node] = true;
     }
-    auto small = std::make_unique<Graph>();
+    auto small = std::make_unique<Graph>(Graph::Cse::on);
     std::vector<NodeId> now(graph_.size(), 0);
     for (NodeId id = 0; id < graph_.size(); ++id) {
       if (needed[id]) now[id] = add(id, now, *small);
     }
     std::vector<Value> outputs;
-    for (Value v : frontier_) outputs.push_back({now[v.node], v.out});
+    std::unordered_map<uint64_t, size_t> places;
+    for (Value v : frontier_) {
+      const Value result{now[v.node], v.out};
+      const auto [found, fresh] = places.try_emplace(key(result), outputs.size());
+      if (fresh) outputs.push_back(result);
+      result_of_.push_back(found->second);
+    }
     small->set_outputs(std::move(outputs));
     return small;
   }
@@ -145,7 +152,7 @@ class Folder {
     Rewriter rewriter(graph_);
     for (size_t i = 0; i < frontier_.size(); ++i) {
       const Value old = frontier_[i];
-      const Literal& literal = results_[i];
+      const Literal& literal = results_[result_of_[i]];
       rewriter.out().loc = graph_.node(old.node).loc;
       const auto splat = splat_of(literal);
       rewriter.replace(old, splat ? add_full(rewriter.out(), *splat, graph_.type(old).shape)
@@ -164,6 +171,7 @@ class Folder {
   std::vector<Kind> kind_;
   std::unordered_set<uint64_t> met_;
   std::vector<Value> frontier_;
+  std::vector<size_t> result_of_;  ///< which result a frontier value is
   std::vector<Literal> results_;
 };
 

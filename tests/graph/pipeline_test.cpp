@@ -43,13 +43,22 @@ PassContext on_reference(const PassConfig& config) {
 TEST(Pipeline, DoesWhatEachPassIsFor) {
   Graph graph;
   build(graph);
-  const PassConfig all;
-  const auto plan = run_pipeline(graph, on_reference(all), {});
+  const PassConfig config = PassConfig::parse("-fuse_epilogue");
+  const auto plan = run_pipeline(graph, on_reference(config), {});
   verify_graph(*plan, "all");
   EXPECT_EQ(count(*plan, op::reduce_sum), 1u) << to_text(*plan);
   EXPECT_EQ(count(*plan, op::pointwise), 1u) << to_text(*plan);  // bias, relu, square, halving
   EXPECT_EQ(count(*plan, op::add), 1u) << to_text(*plan);        // loss + loss, without a constant
   EXPECT_EQ(count(*plan, op::mul), 0u) << to_text(*plan);
+}
+
+TEST(Pipeline, EpiloguesTakeElementwiseWorkAlong) {
+  Graph graph;
+  build(graph);
+  const PassConfig all;
+  const auto plan = run_pipeline(graph, on_reference(all), {});
+  verify_graph(*plan, "all");
+  EXPECT_EQ(plan->size(), 5u) << to_text(*plan);  // three inputs, a product, a sum
 }
 
 TEST(Pipeline, PrintsSummariesAndTextOnRequest) {
