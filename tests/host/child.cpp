@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints how the loader sees its process, one "name=value" a line. The tests run copies of this program from a tree that was
-// moved and with other rights than their own.
+// Prints how the loader sees its process, one "name=value" a line. The tests run copies of this program from a tree
+// that was moved and with other rights than their own.
 #include <iostream>
 
 #include "backplane/host/environment.h"
@@ -24,7 +24,8 @@ int main() {
   std::cout << "allow_insecure=" << options.allow_insecure << "\n";
   std::cout << "first_directory=" << options.directories.at(0).string() << "\n";
   for (const std::string& warning : unknown_environment_variables()) std::cout << "warning=" << warning << "\n";
-  for (const PluginReport& plugin : Registry::instance().plugins()) std::cout << "plugin=" << plugin.path.string() << "\n";
+  for (const PluginReport& plugin : Registry::instance().plugins())
+    std::cout << "plugin=" << plugin.path.string() << "\n";
   try {
     g_held = Registry::instance().open_default();
     std::cout << "opened=" << g_held->name() << "\n";

@@ -38,7 +38,8 @@ TEST_F(DeviceTest, KernelsAreAskedForPreparedAndRun) {
   const Kernel kernel = device->prepare(op);
   EXPECT_EQ(kernel.variant, "nothing");
   const Queue queue = device->create_queue();
-  EXPECT_EQ(device->kernels().enqueue(queue.get(), kernel.handle.get(), nullptr, nullptr, {nullptr, 0}, nullptr), BP_OK);
+  EXPECT_EQ(device->kernels().enqueue(queue.get(), kernel.handle.get(), nullptr, nullptr, {nullptr, 0}, nullptr),
+            BP_OK);
   device->finish(queue);
   try {
     device->prepare(op, "something");
@@ -77,7 +78,8 @@ TEST_F(DeviceTest, HandlesMoveAndAreDestroyedOnce) {
   destroyed = 0;
   auto* fake = reinterpret_cast<bp_event*>(&destroyed);
   {
-    Event first(fake, [](bp_event*) { ++destroyed; }, device);
+    Event first(
+        fake, [](bp_event*) { ++destroyed; }, device);
     Event second(std::move(first));
     EXPECT_FALSE(first);
     EXPECT_TRUE(second);

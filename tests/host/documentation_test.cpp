@@ -28,7 +28,10 @@ TEST(Documentation, EveryReasonIsInTheManualAndNoOther) {
     if (inside && line.rfind("| `", 0) == 0) documented.insert(line);
   }
   for (const ReasonCode& code : reason_codes()) {
-    EXPECT_TRUE(known.insert("| `" + std::string(code.code) + "` | " + std::string(code.stage) + " | " + escaped(code.meaning) + " |").second)
+    EXPECT_TRUE(known
+                    .insert("| `" + std::string(code.code) + "` | " + std::string(code.stage) + " | " +
+                            escaped(code.meaning) + " |")
+                    .second)
         << code.code << " twice";
   }
   EXPECT_EQ(documented, known);
@@ -43,7 +46,8 @@ std::string all_sources() {
     for (const auto& entry : fs::recursive_directory_iterator(path)) {
       const std::string extension = entry.path().extension().string();
       if (entry.path().filename() == "environment.cpp" && folder == std::string("plugin_api")) continue;
-      if (extension == ".cpp" || extension == ".h" || extension == ".hpp" || extension == ".c") sources += read_all(entry.path());
+      if (extension == ".cpp" || extension == ".h" || extension == ".hpp" || extension == ".c")
+        sources += read_all(entry.path());
     }
   }
   return sources;
@@ -53,7 +57,8 @@ std::string all_sources() {
 bool is_read(const std::string& sources, std::string_view name) {
   std::string key(name.substr(std::string_view("BACKPLANE_").size()));
   for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return sources.find("\"" + std::string(name) + "\"") != std::string::npos || sources.find("\"" + key + "\"") != std::string::npos;
+  return sources.find("\"" + std::string(name) + "\"") != std::string::npos ||
+         sources.find("\"" + key + "\"") != std::string::npos;
 }
 
 TEST(Documentation, EveryVariableOfTheTableIsReadAndNoReservedOneIs) {
@@ -64,7 +69,8 @@ TEST(Documentation, EveryVariableOfTheTableIsReadAndNoReservedOneIs) {
     EXPECT_TRUE(here || is_read(sources, variable.name)) << variable.name << " is promised, but nothing reads it";
   }
   for (const std::string_view name : reserved_environment_variables()) {
-    EXPECT_EQ(sources.find("\"" + std::string(name) + "\""), std::string::npos) << name << " is read: move it into the table";
+    EXPECT_EQ(sources.find("\"" + std::string(name) + "\""), std::string::npos)
+        << name << " is read: move it into the table";
   }
 }
 

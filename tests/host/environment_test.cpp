@@ -44,7 +44,8 @@ TEST(Environment, UnknownVariablesAreNamedWithTheNearestOne) {
   const auto count = [](const std::vector<std::string>& warnings, const char* what) {
     return std::count_if(warnings.begin(), warnings.end(), [&](auto& w) { return w.find(what) != std::string::npos; });
   };
-  EXPECT_THAT(unknown_environment_variables(), Contains(HasSubstr("BACKPLANE_DEVCIE is set, but nothing reads it; did you mean BACKPLANE_DEVICE?")));
+  EXPECT_THAT(unknown_environment_variables(),
+              Contains(HasSubstr("BACKPLANE_DEVCIE is set, but nothing reads it; did you mean BACKPLANE_DEVICE?")));
   EXPECT_EQ(count(unknown_environment_variables(), "CUDA_STREAMS"), 0);
   EXPECT_EQ(count(unknown_environment_variables(), "TOY_LEVEL"), 1);
   EXPECT_EQ(count(unknown_environment_variables({"toy"}), "TOY_LEVEL"), 0);
@@ -70,7 +71,8 @@ TEST(Environment, BadValuesOfTheLoadersSettingsAreSaid) {
   EXPECT_TRUE(good.allow_insecure);
   EXPECT_FALSE(good.cached_probes);
   EXPECT_EQ(good.probe_timeout_ms, 250u);
-  for (const char* name : {"BACKPLANE_PROBE_TIMEOUT_MS", "BACKPLANE_PROBE", "BACKPLANE_ALLOW_INSECURE_PLUGINS"}) ::unsetenv(name);
+  for (const char* name : {"BACKPLANE_PROBE_TIMEOUT_MS", "BACKPLANE_PROBE", "BACKPLANE_ALLOW_INSECURE_PLUGINS"})
+    ::unsetenv(name);
 }
 
 TEST(Environment, TheCacheDirectoryFollowsTheUsualRules) {
@@ -100,8 +102,10 @@ TEST_F(PrivilegedTest, PathVariablesAreIgnoredInAPrivilegedProcess) {
     ASSERT_EQ(::chown(copy.c_str(), 65534, 65534), 0);
     ASSERT_EQ(::chmod(copy.c_str(), 04755), 0);
   }
-  const std::string set = "BACKPLANE_PLUGIN_PATH=/tmp BACKPLANE_ALLOW_INSECURE_PLUGINS=1 BACKPLANE_DEVICE=cpu "
-                          "BACKPLANE_CACHE_DIR=" + (root / "cache").string();
+  const std::string set =
+      "BACKPLANE_PLUGIN_PATH=/tmp BACKPLANE_ALLOW_INSECURE_PLUGINS=1 BACKPLANE_DEVICE=cpu "
+      "BACKPLANE_CACHE_DIR=" +
+      (root / "cache").string();
   const std::string output = run(copy.string(), set);
   EXPECT_THAT(output, HasSubstr("device_variable=cpu\n")) << "what decides no path is read in any case";
   if (is_root) {
@@ -110,7 +114,8 @@ TEST_F(PrivilegedTest, PathVariablesAreIgnoredInAPrivilegedProcess) {
     EXPECT_THAT(output, HasSubstr("cache=\n"));
     EXPECT_THAT(output, HasSubstr("first_directory=" + (root / "backplane" / "plugins").string() + "\n"));
     for (const char* name : {"PLUGIN_PATH", "ALLOW_INSECURE_PLUGINS", "CACHE_DIR"}) {
-      EXPECT_THAT(output, HasSubstr("BACKPLANE_" + std::string(name) + " is ignored, because this process has more rights"));
+      EXPECT_THAT(output,
+                  HasSubstr("BACKPLANE_" + std::string(name) + " is ignored, because this process has more rights"));
     }
   } else {
     EXPECT_THAT(output, HasSubstr("privileged=0\n"));

@@ -54,7 +54,8 @@ const DamagedFile kFiles[] = {
     {"cut-by-one", "truncated", "copy it again", [](std::string& b) { b.resize(b.size() - 1); }},
     {"class-32", "wrong-class", "32-bit", [](std::string& b) { b[EI_CLASS] = ELFCLASS32; }},
     {"class-9", "bad-elf", "class", [](std::string& b) { b[EI_CLASS] = 9; }},
-    {"byte-order", "wrong-byte-order", "byte order", [](std::string& b) { b[EI_DATA] = static_cast<char>(3 - b[EI_DATA]); }},
+    {"byte-order", "wrong-byte-order", "byte order",
+     [](std::string& b) { b[EI_DATA] = static_cast<char>(3 - b[EI_DATA]); }},
     {"elf-version", "bad-elf", "version", [](std::string& b) { b[EI_VERSION] = 7; }},
     {"machine", "wrong-machine", "another processor", [](std::string& b) { header(b).e_machine = EM_S390; }},
     {"type-exec", "wrong-type", "an executable", [](std::string& b) { header(b).e_type = ET_EXEC; }},
@@ -64,10 +65,12 @@ const DamagedFile kFiles[] = {
     {"segment-size", "bad-elf", "segments", [](std::string& b) { header(b).e_phentsize = 13; }},
     {"many-segments", "truncated", "segments", [](std::string& b) { header(b).e_phnum = 0xfffe; }},
     {"segments-far-away", "truncated", "segments", [](std::string& b) { header(b).e_phoff = UINT64_MAX - 8; }},
-    {"segment-overflow", "truncated", "a segment", [](std::string& b) { segment(b, PT_LOAD).p_filesz = UINT64_MAX - 16; }},
+    {"segment-overflow", "truncated", "a segment",
+     [](std::string& b) { segment(b, PT_LOAD).p_filesz = UINT64_MAX - 16; }},
     {"segment-inverted", "bad-elf", "larger in the file", [](std::string& b) { segment(b, PT_LOAD).p_memsz = 1; }},
     {"no-dynamic", "bad-elf", "no dynamic section", [](std::string& b) { segment(b, PT_DYNAMIC).p_type = PT_NULL; }},
-    {"huge-dynamic", "bad-elf", "dynamic section", [](std::string& b) {
+    {"huge-dynamic", "bad-elf", "dynamic section",
+     [](std::string& b) {
        b.resize(b.size() + (1 << 20));
        segment(b, PT_DYNAMIC).p_filesz = 1 << 20;
      }},
@@ -229,7 +232,8 @@ TEST_F(HostileTrust, ForeignOwner) {
 }
 TEST_F(HostileTrust, SparseGiant) {
   install(null_plugin(), "victim");
-  fs::resize_file(file(), std::uintmax_t{4} << 30);  // sections are still in place: it is the null plugin by another name
+  fs::resize_file(file(),
+                  std::uintmax_t{4} << 30);  // sections are still in place: it is the null plugin by another name
   expect("name-mismatch", "libbackplane_null.so", "name-mismatch");
 }
 TEST_F(HostileTrust, ObjectFile) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plugins that load and then misbehave: each is turned down with its own code and a sentence, and the good plugin beside
-// it goes on working.
+// Plugins that load and then misbehave: each is turned down with its own code and a sentence, and the good plugin
+// beside it goes on working.
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -115,6 +115,7 @@ constexpr HostileCase kCases[] = {
     {"process-garbles-report", "garbled-report", "damaged"},
     {"process-forges-report", "garbled-report", "damaged"},
     {"process-leaves-child", "", ""},
+    {"process-leaves-group", "hangs", "in its entry point"},
 };
 
 class HostilePlugin : public LoaderTest, public ::testing::WithParamInterface<HostileCase> {};
@@ -130,7 +131,7 @@ TEST_P(HostilePlugin, IsTurnedDownWithItsReasonAndTheGoodOneWorks) {
   const PluginReport report = find(registry, c.name);
   EXPECT_EQ(report.code, c.code) << report.reason;
   EXPECT_THAT(report.reason, ::testing::HasSubstr(c.reason));
-  EXPECT_EQ(report.state, *c.code == '\0'                              ? PluginState::usable
+  EXPECT_EQ(report.state, *c.code == '\0'                             ? PluginState::usable
                           : std::string_view(c.code) == "unavailable" ? PluginState::unavailable
                                                                       : PluginState::rejected);
   EXPECT_EQ(report.devices.empty(), *c.code != '\0');

@@ -100,9 +100,13 @@ struct Age {
 };
 TEST_F(ProbeCacheTest, ResultsAge) {
   constexpr Age kAges[] = {
-      {"good", 3600, 0},          {"good", 25 * 3600, 1},      {"good", -1000, 1},  // a clock that went back
-      {"entry-segv", 500, 0},     {"entry-segv", 700, 1},
-      {"devices-unavailable", 50, 0}, {"devices-unavailable", 70, 1},
+      {"good", 3600, 0},
+      {"good", 25 * 3600, 1},
+      {"good", -1000, 1},  // a clock that went back
+      {"entry-segv", 500, 0},
+      {"entry-segv", 700, 1},
+      {"devices-unavailable", 50, 0},
+      {"devices-unavailable", 70, 1},
   };
   for (const Age& age : kAges) {
     for (const fs::path& directory : {plugins, root / "cache"}) fs::remove_all(directory);
@@ -132,9 +136,16 @@ TEST_F(ProbeCacheTest, ADamagedCacheIsAMissAndIsWrittenAnew) {
   probes_of_a_new_registry(options());
   const fs::path file = cache_files().at(0);
   const std::string good = read_all(file);
-  const std::vector<std::string> damaged = {
-      "", "{", "null", "[]", "{}", "42", std::string(3 << 20, ' '), good.substr(0, good.size() / 2), good + "}",
-      "{\"key\":1,\"result\":2,\"checksum\":3,\"time\":4}"};
+  const std::vector<std::string> damaged = {"",
+                                            "{",
+                                            "null",
+                                            "[]",
+                                            "{}",
+                                            "42",
+                                            std::string(3 << 20, ' '),
+                                            good.substr(0, good.size() / 2),
+                                            good + "}",
+                                            "{\"key\":1,\"result\":2,\"checksum\":3,\"time\":4}"};
   for (const std::string& text : damaged) {
     write_all(file, text);
     EXPECT_EQ(probes_of_a_new_registry(options()), 1u) << text.substr(0, 60);
@@ -177,7 +188,8 @@ TEST_F(ProbeCacheTest, AnUnwritableOrMissingCacheOnlyCostsTime) {
   install_good();
   RegistryOptions chosen = options();
   write_all(root / "a-file", "x");
-  for (const fs::path& directory : {fs::path(), root / "a-file", root / "a-file" / "below", fs::path("/proc/no/such")}) {
+  for (const fs::path& directory :
+       {fs::path(), root / "a-file", root / "a-file" / "below", fs::path("/proc/no/such")}) {
     chosen.cache_directory = directory;
     EXPECT_EQ(probes_of_a_new_registry(chosen), 1u) << directory;
     EXPECT_EQ(probes_of_a_new_registry(chosen), 1u) << directory;

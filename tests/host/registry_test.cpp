@@ -70,8 +70,13 @@ TEST_F(RegistryTest, AListGoesOnWhenSomethingIsNotThereAndSaysWhyWhenNothingIs) 
   EXPECT_THAT(error, HasSubstr("cuda:0: plugin cuda is not installed"));
   EXPECT_THAT(error, HasSubstr("devices-unavailable has no device here: no NVIDIA driver (libcuda.so.1)"));
   EXPECT_THAT(error, HasSubstr("null:3: plugin null has no such device; it has null:0 (Nothing, done quickly"));
-  EXPECT_THAT(error, HasSubstr("null:gpu"));
-  EXPECT_THAT(error_of(registry, "null,nul"), HasSubstr("did you mean \"null\"?")) << "a typo is an error wherever it stands";
+  EXPECT_THAT(error, HasSubstr("null:gpu: plugin null has no such device"));
+  EXPECT_THAT(error_of(registry, "gpu"),
+              HasSubstr("gpu: no device here is like that\n  gpu: plugin devices-unavailable has"));
+  EXPECT_THAT(error_of(registry, "null,!null"), HasSubstr("null: plugin null is excluded by \"!null\""));
+  EXPECT_THAT(error_of(registry, "null,!software"), HasSubstr("null: null:0 is excluded"));
+  EXPECT_THAT(error_of(registry, "null,nul"), HasSubstr("did you mean \"null\"?"))
+      << "a typo is an error wherever it stands";
 }
 
 TEST_F(RegistryTest, ErrorsNameTheDirectoriesWhenThereIsNoPluginAtAll) {
@@ -184,8 +189,8 @@ TEST_F(RegistryTest, ATreeThatWasMovedFindsItsPluginsAndItsProbe) {
   fs::copy_file(TEST_PROBE, first / "lib" / "backplane" / "backplane-probe");
   install(null_plugin(), "null", first / "lib" / "backplane" / "plugins");
   fs::rename(first, second);
-  const std::string output = run((second / "bin" / "child").string(), "BACKPLANE_CACHE_DIR=" + (root / "cache").string() +
-                                                                          " BACKPLANE_DEVICE=null:0");
+  const std::string output = run((second / "bin" / "child").string(),
+                                 "BACKPLANE_CACHE_DIR=" + (root / "cache").string() + " BACKPLANE_DEVICE=null:0");
   const std::string lib = (second / "lib" / "backplane").string();
   EXPECT_THAT(output, HasSubstr("own_directory=" + (second / "bin").string() + "\n"));
   EXPECT_THAT(output, HasSubstr("probe=" + lib + "/backplane-probe\n"));
@@ -196,8 +201,9 @@ TEST_F(RegistryTest, ATreeThatWasMovedFindsItsPluginsAndItsProbe) {
 
 TEST_F(RegistryTest, ADeviceInAStaticObjectDoesNotCallItsPluginAfterThatHasEnded) {
   install_case("closes-late");
-  const std::string output = run(TEST_CHILD, "BACKPLANE_PLUGIN_PATH=" + plugins.string() + " BACKPLANE_DEVICE=closes-late " +
-                                                 "BACKPLANE_CACHE_DIR=" + (root / "cache").string());  // fails when it aborts
+  const std::string output =
+      run(TEST_CHILD, "BACKPLANE_PLUGIN_PATH=" + plugins.string() + " BACKPLANE_DEVICE=closes-late " +
+                          "BACKPLANE_CACHE_DIR=" + (root / "cache").string());  // fails when it aborts
   EXPECT_THAT(output, HasSubstr("opened=closes-late:0\n"));
 }
 
@@ -212,7 +218,8 @@ TEST_F(RegistryTest, TheCurrentDirectoryAndLibraryPathAreNotSearched) {
   EXPECT_EQ(warnings.size(), 2u);
   const RegistryOptions chosen = RegistryOptions::from_environment();
   EXPECT_THAT(chosen.warnings, ::testing::Contains(HasSubstr("not an absolute path")));
-  for (const Candidate& candidate : find_candidates(chosen.directories)) EXPECT_NE(candidate.path.parent_path(), plugins);
+  for (const Candidate& candidate : find_candidates(chosen.directories))
+    EXPECT_NE(candidate.path.parent_path(), plugins);
   ::unsetenv("LD_LIBRARY_PATH");
   ::unsetenv("BACKPLANE_PLUGIN_PATH");
   fs::current_path(before);
@@ -243,10 +250,19 @@ TEST(AllowList, AllowsAndDeniesByGlob) {
     bool allowed;
   };
   constexpr Row kRows[] = {
-      {"cpu", "", true},          {"cpu", "*", true},           {"cpu", "cpu", true},       {"cuda", "cpu", false},
-      {"cuda", "c*", true},       {"cuda", "c*,-cuda", false},  {"cpu", "c*,-cuda", true},  {"cpu", "-cuda", true},
-      {"cuda", "-cuda", false},   {"cuda", "-*,cuda", false},   {"cpu", " cpu , vulkan ", true},
-      {"vulkan", "v?lkan", true}, {"vulkan", "v?kan", false},
+      {"cpu", "", true},
+      {"cpu", "*", true},
+      {"cpu", "cpu", true},
+      {"cuda", "cpu", false},
+      {"cuda", "c*", true},
+      {"cuda", "c*,-cuda", false},
+      {"cpu", "c*,-cuda", true},
+      {"cpu", "-cuda", true},
+      {"cuda", "-cuda", false},
+      {"cuda", "-*,cuda", false},
+      {"cpu", " cpu , vulkan ", true},
+      {"vulkan", "v?lkan", true},
+      {"vulkan", "v?kan", false},
   };
   for (const Row& row : kRows) EXPECT_EQ(is_allowed(row.name, row.list), row.allowed) << row.name << " by " << row.list;
 }

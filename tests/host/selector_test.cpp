@@ -50,7 +50,8 @@ std::string matches(const std::string& text, const std::vector<std::string>& plu
     const bp_device_info info = info_of(d);
     bool excluded = false;
     for (const SelectorTerm& term : selector.excludes) excluded = excluded || term.matches(d.plugin, info);
-    if (!excluded && selector.picks[0].matches(d.plugin, info)) out.push_back(std::string(d.plugin) + std::to_string(d.index));
+    if (!excluded && selector.picks[0].matches(d.plugin, info))
+      out.push_back(std::string(d.plugin) + std::to_string(d.index));
   }
   return join(out, " ");
 }
@@ -169,7 +170,8 @@ TEST(Selector, RefusesWithWordsThatHelp) {
 
 TEST(Selector, RanksRealDevicesBeforeSoftwareAndOracles) {
   std::vector<int> ranks;
-  for (const std::uint32_t kind : {BP_KIND_GPU, BP_KIND_INTEGRATED_GPU, BP_KIND_ACCELERATOR, BP_KIND_CPU, BP_KIND_OTHER}) {
+  for (const std::uint32_t kind :
+       {BP_KIND_GPU, BP_KIND_INTEGRATED_GPU, BP_KIND_ACCELERATOR, BP_KIND_CPU, BP_KIND_OTHER}) {
     bp_device_info info{};
     info.kind = kind;
     ranks.push_back(device_rank(info));
@@ -186,8 +188,9 @@ TEST(Selector, RanksRealDevicesBeforeSoftwareAndOracles) {
 /// Any text gives terms or an Error with clean text, and says the same twice.
 TEST(Selector, SurvivesRandomText) {
   std::mt19937 random(7);
-  const std::vector<std::string> words = {"cpu", "cuda", "gpu", ":", ",", "!", "=", "id=", "pci=", "name=", "*", "0", "99",
-                                          " ", "auto", "software", "\xff", "\n", "?", std::string(1, '\0')};
+  const std::vector<std::string> words = {
+      "cpu", "cuda", "gpu", ":", ",",    "!",        "=",    "id=", "pci=", "name=",
+      "*",   "0",    "99",  " ", "auto", "software", "\xff", "\n",  "?",    std::string(1, '\0')};
   int accepted = 0, refused = 0;
   for (int round = 0; round < 50000; ++round) {
     std::string text;

@@ -122,7 +122,9 @@ TEST_F(ServicesTest, LogLevelsAreChosenByComponent) {
     const char* expected;  // a regular expression over the whole of stderr
   };
   const Row rows[] = {
-      {"", "^\\[backplane warning\\] \\[toy\\.compiler\\] warning  \\[31mline\n\\[backplane error\\] \\[toy\\] error line\n$"},
+      {"",
+       "^\\[backplane warning\\] \\[toy\\.compiler\\] warning  \\[31mline\n\\[backplane error\\] \\[toy\\] error "
+       "line\n$"},
       {"error", "^\\[backplane error\\] \\[toy\\] error line\n$"},
       {"off", "^$"},
       {"off,toy.compiler:debug", "^\\[backplane debug\\] \\[toy\\.compiler\\] debug line\n.*warning.*\n$"},

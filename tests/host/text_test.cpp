@@ -28,7 +28,8 @@ TEST(Text, Globs) {
 
 TEST(Text, Cleaning) {
   EXPECT_TRUE(is_clean_text("Größe \xe2\x89\xa4 8"));
-  for (const char* bad : {"\x1b[31m", "a\nb", "\x7f", "\xc2\x9b", "\xff", "\xc0\x80", "\xed\xa0\x80", "\xe2\x82", "\xf5\x80\x80\x80"}) {
+  for (const char* bad :
+       {"\x1b[31m", "a\nb", "\x7f", "\xc2\x9b", "\xff", "\xc0\x80", "\xed\xa0\x80", "\xe2\x82", "\xf5\x80\x80\x80"}) {
     EXPECT_FALSE(is_clean_text(bad));
     EXPECT_TRUE(is_clean_text(clean_text(bad)));
   }

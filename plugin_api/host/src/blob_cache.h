@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blobs that last between processes (compiled kernels): one file each, named by a hash of plugin and key. The file holds
-// the full key and a checksum, so a collision, a torn write or a damaged disk is a miss. No locks: writers rename.
+// Blobs that last between processes (compiled kernels): one file each, named by a hash of plugin and key. The file
+// holds the full key and a checksum, so a collision, a torn write or a damaged disk is a miss. No locks: writers
+// rename.
 #pragma once
 
 #include <filesystem>

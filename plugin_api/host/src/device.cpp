@@ -96,8 +96,8 @@ std::vector<Variant> Device::variants(const bp_op& op) {
       variant.size = sizeof(bp_variant);
     }
     bp_error error = make_error();
-    check(kernels_.variants(handle_, &op, raw.data(), sizeof(bp_variant), static_cast<std::uint32_t>(raw.size()), &count,
-                            &error),
+    check(kernels_.variants(handle_, &op, raw.data(), sizeof(bp_variant), static_cast<std::uint32_t>(raw.size()),
+                            &count, &error),
           error, where);
     if (count > kMaxVariants) {
       throw Error(BP_E_INTERNAL, "[" + where + "] the plugin claims " + std::to_string(count) + " variants; at most " +
@@ -122,7 +122,9 @@ Kernel Device::prepare(const bp_op& op, const char* variant) {
   bp_kernel_info info{};
   info.size = sizeof info;
   check(kernels_.prepare(handle_, &op, variant, &kernel, &info, &error), error, where);
-  return {{made(kernel, where), kernels_.destroy, shared_from_this()}, info.workspace, info.build_time_ns,
+  return {{made(kernel, where), kernels_.destroy, shared_from_this()},
+          info.workspace,
+          info.build_time_ns,
           bounded(info.variant)};
 }
 

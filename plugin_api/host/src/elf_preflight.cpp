@@ -54,9 +54,10 @@ class File {
 
   /// `bytes` at `offset`; a file that ends before is truncated, and `what` is missing.
   void read(void* out, std::uint64_t offset, std::size_t bytes, const char* what) const {
-    if (!contains(offset, bytes) || ::pread(fd_, out, bytes, static_cast<off_t>(offset)) != static_cast<ssize_t>(bytes)) {
-      throw Rejection("truncated", "it has " + std::to_string(size_) + " bytes, but its " + what + " should end at byte " +
-                                       std::to_string(offset + bytes) + "; copy it again");
+    if (!contains(offset, bytes) ||
+        ::pread(fd_, out, bytes, static_cast<off_t>(offset)) != static_cast<ssize_t>(bytes)) {
+      throw Rejection("truncated", "it has " + std::to_string(size_) + " bytes, but its " + what +
+                                       " should end at byte " + std::to_string(offset + bytes) + "; copy it again");
     }
   }
   /// NUL-terminated text at `offset`, cut at kMaxString.
@@ -146,15 +147,17 @@ void check_library_paths(const File& file, const std::vector<Elf64_Phdr>& segmen
     if (entry.d_un.d_val > file.size()) continue;  // a value that is no offset; also keeps the sum below from wrapping
     if (entry.d_tag == DT_RPATH || entry.d_tag == DT_RUNPATH) {
       for (const std::string& part : split(file.text(*strings + entry.d_un.d_val), ':')) {
-        if (!part.empty() && (part[0] == '/' || part.rfind("$ORIGIN", 0) == 0 || part.rfind("${ORIGIN}", 0) == 0)) continue;
+        if (!part.empty() && (part[0] == '/' || part.rfind("$ORIGIN", 0) == 0 || part.rfind("${ORIGIN}", 0) == 0))
+          continue;
         throw Rejection("relative-library-path", "its run path \"" + clean_text(part, 200) +
                                                      "\" is not absolute; link it with -Wl,-rpath,'$ORIGIN'");
       }
     } else if (entry.d_tag == DT_NEEDED) {
       const std::string needed = file.text(*strings + entry.d_un.d_val);
       if (needed.find('/') != std::string::npos && needed[0] != '/' && needed.rfind("$ORIGIN", 0) != 0) {
-        throw Rejection("relative-library-path", "it needs \"" + clean_text(needed, 200) +
-                                                     "\", a path relative to the current directory; give that library a soname");
+        throw Rejection("relative-library-path",
+                        "it needs \"" + clean_text(needed, 200) +
+                            "\", a path relative to the current directory; give that library a soname");
       }
     }
   }
@@ -171,7 +174,8 @@ void check_elf(const std::filesystem::path& path) {
   for (const Elf64_Phdr& segment : segments) {
     if (segment.p_type == PT_LOAD || segment.p_type == PT_DYNAMIC) {
       if (segment.p_filesz != 0 && !file.contains(segment.p_offset, segment.p_filesz)) {
-        throw Rejection("truncated", "it has " + std::to_string(file.size()) + " bytes, but a segment should end at byte " +
+        throw Rejection("truncated", "it has " + std::to_string(file.size()) +
+                                         " bytes, but a segment should end at byte " +
                                          std::to_string(segment.p_offset + segment.p_filesz) + "; copy it again");
       }
       if (segment.p_type == PT_LOAD && segment.p_filesz > segment.p_memsz) {

@@ -36,8 +36,8 @@ constexpr EnvironmentVariable kTable[] = {
     {"BACKPLANE_NUM_THREADS", "1 ...", "one for each core", "Threads of CPU devices."},
     {"BACKPLANE_PASSES", "-name, ... or none", "", "Graph passes to switch off."},
     {"BACKPLANE_PLUGINS", "globs, separated by ','; -glob denies", "*", "Plugins that may be used."},
-    {"BACKPLANE_PLUGIN_PATH", "directories, separated by ':'", "",
-     "Searched for plugins before the installed ones.", true},
+    {"BACKPLANE_PLUGIN_PATH", "directories, separated by ':'", "", "Searched for plugins before the installed ones.",
+     true},
     {"BACKPLANE_PROBE", "auto, fresh, off", "auto",
      "Try plugins in a child process first: auto remembers the result, fresh does not, off loads them at once.", true},
     {"BACKPLANE_PROBE_TIMEOUT_MS", "1 ... 600000", "10000", "How long a plugin may take to be probed."},
@@ -46,7 +46,7 @@ constexpr EnvironmentVariable kTable[] = {
 
 /// Names that are spoken for, but that nothing reads yet. Whoever reads one moves it into the table.
 constexpr std::string_view kReserved[] = {
-    "BACKPLANE_DETERMINISTIC", "BACKPLANE_MATH",        "BACKPLANE_TUNE",
+    "BACKPLANE_DETERMINISTIC",  "BACKPLANE_MATH",        "BACKPLANE_TUNE",
     "BACKPLANE_TUNE_BUDGET_MS", "BACKPLANE_TUNE_RECORD", "BACKPLANE_VARIANT",
 };
 
@@ -117,7 +117,8 @@ std::vector<std::string> unknown_environment_variables(const std::vector<std::st
       continue;
     }
     if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) {
-      warnings.push_back("[environment] " + std::string(name) + " is reserved for a later version; nothing reads it yet");
+      warnings.push_back("[environment] " + std::string(name) +
+                         " is reserved for a later version; nothing reads it yet");
       continue;
     }
     const auto owns = [&](std::string_view plugin) { return belongs_to(name, plugin); };

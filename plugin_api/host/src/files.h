@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small files of a cache: bounded reads, atomic writes. Nothing here throws; a cache that cannot be used is not an error.
+// Small files of a cache: bounded reads, atomic writes. Nothing here throws; a cache that cannot be used is not an
+// error.
 #pragma once
 
 #include <cstddef>

@@ -32,8 +32,10 @@ Rejection explain_load_failure(const std::string& text) {
 /// The exception's text is the only place where Boost.DLL keeps dlerror().
 std::string linker_text(const std::exception& error) {
   std::string text = error.what();
-  if (const std::size_t at = text.find("dlerror system message: "); at != std::string::npos) text.erase(0, at + 24);
-  else if (const std::size_t open = text.find(": "); open != std::string::npos && text.rfind("boost::dll", 0) == 0) text.erase(0, open + 2);
+  if (const std::size_t at = text.find("dlerror system message: "); at != std::string::npos)
+    text.erase(0, at + 24);
+  else if (const std::size_t open = text.find(": "); open != std::string::npos && text.rfind("boost::dll", 0) == 0)
+    text.erase(0, open + 2);
   return text;
 }
 

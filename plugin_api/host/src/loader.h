@@ -15,8 +15,8 @@
 
 namespace backplane::host {
 
-/// A loaded plugin with its one instance. Neither is ever given back: what drivers leave behind (threads, exit handlers)
-/// lives in the library's code, and drivers do not like to be shut down while a process ends.
+/// A loaded plugin with its one instance. Neither is ever given back: what drivers leave behind (threads, exit
+/// handlers) lives in the library's code, and drivers do not like to be shut down while a process ends.
 class Plugin {
  public:
   explicit Plugin(const std::string& name, const std::filesystem::path& cache_directory)

@@ -121,6 +121,7 @@ int spawn(const fs::path& executable, const ProbeRequest& request, const Pipe& r
 /// given to somebody else.
 void reap(Child& child) {
   ::kill(-child.pid, SIGKILL);
+  ::kill(child.pid, SIGKILL);  // it may have moved to another group
   int status = 0;
   pid_t got = -1;
   do {
@@ -201,8 +202,9 @@ ProbeResult judge(const Child& child, unsigned timeout_ms) {
     return failure(child, "garbled-report", "the probe's report is damaged");
   }
   if (child.timed_out) {
-    return failure(child, "hangs", "it did not come back within " + std::to_string(timeout_ms) + " ms " + where +
-                                       "; BACKPLANE_PROBE_TIMEOUT_MS gives it more");
+    return failure(child, "hangs",
+                   "it did not come back within " + std::to_string(timeout_ms) + " ms " + where +
+                       "; BACKPLANE_PROBE_TIMEOUT_MS gives it more");
   }
   if (child.status_known && WIFSIGNALED(child.status)) {
     return failure(child, "crashes", "it crashed (" + signal_text(WTERMSIG(child.status)) + ") " + where);
@@ -211,8 +213,8 @@ ProbeResult judge(const Child& child, unsigned timeout_ms) {
     return failure(child, "garbled-report", "it closed the descriptor through which its probe reports");
   }
   if (child.status_known && WIFEXITED(child.status) && !stage.empty()) {
-    return failure(child, "exits", "it ended the process with exit code " +
-                                       std::to_string(WEXITSTATUS(child.status)) + " " + where);
+    return failure(child, "exits",
+                   "it ended the process with exit code " + std::to_string(WEXITSTATUS(child.status)) + " " + where);
   }
   return failure(child, "garbled-report", "the probe ended without a report " + where);
 }
@@ -234,7 +236,8 @@ fs::path find_probe_executable() {
 std::optional<ProbeResult> run_probe(const ProbeRequest& request) {
   const fs::path executable = request.executable.empty() ? find_probe_executable() : request.executable;
   const auto give_up = [&](const std::string& why) {
-    log(BP_LOG_WARNING, "plugins", request.plugin.string() + " is loaded without being probed in a child process: " + why);
+    log(BP_LOG_WARNING, "plugins",
+        request.plugin.string() + " is loaded without being probed in a child process: " + why);
     return std::nullopt;
   };
   if (executable.empty()) return give_up("backplane-probe is not installed beside this library");

@@ -31,20 +31,26 @@ constexpr Lifetime kLifetimes[] = {{"", 24 * 3600}, {"unavailable", 60}, {"*", 6
 
 /// Where drivers appear and change: size, time and inode of these count (a directory's change with its entries) ...
 constexpr const char* kDriverPaths[] = {
-    "/etc/ld.so.cache",  "/dev/dri",          "/dev/nvidiactl",
-    "/dev/nvidia0",      "/dev/kfd",          "/etc/vulkan/icd.d",
-    "/usr/share/vulkan/icd.d", "/etc/OpenCL/vendors", "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
+    "/etc/ld.so.cache",
+    "/dev/dri",
+    "/dev/nvidiactl",
+    "/dev/nvidia0",
+    "/dev/kfd",
+    "/etc/vulkan/icd.d",
+    "/usr/share/vulkan/icd.d",
+    "/etc/OpenCL/vendors",
+    "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
 };
 /// ... and the contents of these, whose times mean nothing ...
 constexpr const char* kDriverFiles[] = {"/proc/sys/kernel/random/boot_id", "/proc/driver/nvidia/version"};
 /// ... and variables that begin like this.
 constexpr std::string_view kDriverVariables[] = {
-    "BACKPLANE_", "CUDA_", "NVIDIA_", "VK_",  "OCL_",  "OPENCL_", "POCL_",           "LP_",
+    "BACKPLANE_", "CUDA_", "NVIDIA_",  "VK_",  "OCL_",  "OPENCL_", "POCL_",           "LP_",
     "LIBGL_",     "MESA_", "GALLIUM_", "HIP_", "ROCR_", "ZE_",     "LD_LIBRARY_PATH", "LD_PRELOAD",
 };
 /// BACKPLANE_* variables that say how plugins are found, not what they find.
-constexpr std::string_view kHostVariables[] = {"BACKPLANE_CACHE_DIR=", "BACKPLANE_DEVICE=", "BACKPLANE_LOG=",
-                                               "BACKPLANE_PLUGIN", "BACKPLANE_PROBE"};
+constexpr std::string_view kHostVariables[] = {
+    "BACKPLANE_CACHE_DIR=", "BACKPLANE_DEVICE=", "BACKPLANE_LOG=", "BACKPLANE_PLUGIN", "BACKPLANE_PROBE"};
 
 bool begins_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
 
@@ -56,7 +62,8 @@ std::string driver_state() {
     const bool identity_only = !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode);  // a device file's times mean nothing
     all += std::string(path) + "=" + std::to_string(info.st_dev) + "," + std::to_string(info.st_ino);
     if (!identity_only) {
-      all += "," + std::to_string(info.st_size) + "," + std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
+      all += "," + std::to_string(info.st_size) + "," + std::to_string(info.st_mtim.tv_sec) + "." +
+             std::to_string(info.st_mtim.tv_nsec);
     }
     all += "\n";
   }

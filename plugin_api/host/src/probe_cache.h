@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Results of earlier probes, one small file for each plugin file.
 //
-// A result is believed while nothing it depends on has changed: the plugin file (path, size, inode, times), the versions of
-// host ABI and probe, the boot, and the files and variables that drivers are found through (see kDriverPaths in the .cpp).
-// Since that list cannot be complete, results also age: "no device here" after a minute, a rejection after ten, a device
-// list after a day; and opening a device asks the plugin again anyway.
+// A result is believed while nothing it depends on has changed: the plugin file (path, size, inode, times), the
+// versions of host ABI and probe, the boot, and the files and variables that drivers are found through (see
+// kDriverPaths in the .cpp). Since that list cannot be complete, results also age: "no device here" after a minute, a
+// rejection after ten, a device list after a day; and opening a device asks the plugin again anyway.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// backplane-probe PLUGIN NAME TIMEOUT_MS: loads one plugin, asks it everything, and writes what it learnt to descriptor 3:
-// a line "stage NAME" before each step, so that a crash has a place, and at the end "result JSON". Run by the host only.
+// backplane-probe PLUGIN NAME TIMEOUT_MS: loads one plugin, asks it everything, and writes what it learnt to descriptor
+// 3: a line "stage NAME" before each step, so that a crash has a place, and at the end "result JSON". Run by the host
+// only.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -63,9 +64,8 @@ int main(int argc, char** argv) {
   ProbeResult result;
   try {
     // No blob cache: a probe leaves no traces.
-    const auto plugin = backplane::host::load_plugin(argv[1], argv[2], {}, [](const char* stage) {
-      write_line(std::string("stage ") + stage);
-    });
+    const auto plugin = backplane::host::load_plugin(
+        argv[1], argv[2], {}, [](const char* stage) { write_line(std::string("stage ") + stage); });
     result.version = plugin->version;
     result.build_id = plugin->build_id;
     result.description = plugin->description;
@@ -75,5 +75,6 @@ int main(int argc, char** argv) {
     result.reason = why.reason();
   }
   const bool delivered = write_line("result " + to_json(result));
-  ::_exit(delivered ? 0 : backplane::host::kProbeUndelivered);  // without exit handlers: drivers hang in theirs, and nothing here needs them
+  ::_exit(delivered ? 0 : backplane::host::kProbeUndelivered);  // without exit handlers: drivers hang in theirs, and
+                                                                // nothing here needs them
 }

@@ -112,7 +112,8 @@ std::optional<ProbeResult> probe_result_from_json(std::string_view text) {
     out.build_id = short_text(json, "build_id", 127);
     out.description = short_text(json, "description", 1023);
     const Json& devices = json.at("devices");
-    if (!devices.is_array() || devices.size() > kMaxDevices || devices.empty() != !out.code.empty()) return std::nullopt;
+    if (!devices.is_array() || devices.size() > kMaxDevices || devices.empty() != !out.code.empty())
+      return std::nullopt;
     for (const Json& device : devices) out.devices.push_back(device_from_json(device));
     check_device_list(out.devices);
     if (!out.code.empty()) static_cast<void>(Rejection(out.code, ""));  // throws for a code that is not in the table

@@ -19,15 +19,15 @@ inline constexpr std::uint32_t kProbeVersion = 1;
 inline constexpr int kProbeUndelivered = 97;
 
 struct ProbeResult {
-  std::string code;    ///< empty: usable
+  std::string code;  ///< empty: usable
   std::string reason;
   std::string version, build_id, description;
   std::vector<bp_device_info> devices;
 };
 
 std::string to_json(const ProbeResult& result);
-/// Checks everything again (the child ran foreign code): nothing when a member is missing, of another type, too long, not
-/// clean, or a device is impossible.
+/// Checks everything again (the child ran foreign code): nothing when a member is missing, of another type, too long,
+/// not clean, or a device is impossible.
 std::optional<ProbeResult> probe_result_from_json(std::string_view text);
 
 }  // namespace backplane::host

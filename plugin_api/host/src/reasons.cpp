@@ -11,7 +11,8 @@ namespace {
 
 constexpr ReasonCode kCodes[] = {
     {"excluded", "discovery", "BACKPLANE_PLUGINS leaves it out; the file was not opened"},
-    {"bad-file-name", "discovery", "not libbackplane_<name>.so with a name of a-z, 0-9, '_', '-', at most 31 characters"},
+    {"bad-file-name", "discovery",
+     "not libbackplane_<name>.so with a name of a-z, 0-9, '_', '-', at most 31 characters"},
     {"duplicate-name", "discovery", "an earlier directory has a usable plugin of this name"},
     {"dangling-link", "trust", "a symbolic link to nothing"},
     {"link-loop", "trust", "symbolic links that lead back to themselves"},

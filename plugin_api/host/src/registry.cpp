@@ -23,7 +23,8 @@ bool read_flag(const char* name, std::vector<std::string>& warnings) {
   const auto value = environment(name);
   if (!value || *value == "0") return false;
   if (*value == "1") return true;
-  warnings.push_back("[environment] " + std::string(name) + "=" + clean_text(*value, 80) + " is neither 0 nor 1; 0 is used");
+  warnings.push_back("[environment] " + std::string(name) + "=" + clean_text(*value, 80) +
+                     " is neither 0 nor 1; 0 is used");
   return false;
 }
 
@@ -36,7 +37,8 @@ void read_timeout(RegistryOptions& options) {
     options.probe_timeout_ms = parsed;
   } else {
     options.warnings.push_back("[environment] BACKPLANE_PROBE_TIMEOUT_MS=" + clean_text(*value, 80) +
-                               " is no number from 1 to 600000; " + std::to_string(options.probe_timeout_ms) + " is used");
+                               " is no number from 1 to 600000; " + std::to_string(options.probe_timeout_ms) +
+                               " is used");
   }
 }
 
@@ -74,8 +76,9 @@ void Registry::State::list() {
     entry.report.name = clean_text(candidate.name, 64);
     entry.report.path = candidate.path;
     if (!is_plugin_name(candidate.name)) {
-      reject(entry, Rejection("bad-file-name", "\"" + clean_text(candidate.name, 64) +
-                                                   "\" is no plugin name: a-z, 0-9, '_' and '-', at most 31 characters"));
+      reject(entry,
+             Rejection("bad-file-name", "\"" + clean_text(candidate.name, 64) +
+                                            "\" is no plugin name: a-z, 0-9, '_' and '-', at most 31 characters"));
     } else if (!is_allowed(candidate.name, options.allow)) {
       entry.examined = true;
       entry.report.state = PluginState::excluded;
@@ -91,8 +94,9 @@ void Registry::State::list() {
     const auto matches = [&](const std::string& name) { return glob_match(glob, name); };
     if (glob.empty() || std::any_of(names.begin(), names.end(), matches)) continue;
     const std::string guess = nearest(glob, names);
-    log(BP_LOG_WARNING, "plugins", "BACKPLANE_PLUGINS: \"" + std::string(glob) + "\" matches no plugin" +
-                                       (guess.empty() ? "" : "; did you mean \"" + guess + "\"?"));
+    log(BP_LOG_WARNING, "plugins",
+        "BACKPLANE_PLUGINS: \"" + std::string(glob) + "\" matches no plugin" +
+            (guess.empty() ? "" : "; did you mean \"" + guess + "\"?"));
   }
 }
 
@@ -141,7 +145,8 @@ void Registry::State::probe(PluginEntry& entry) {
   std::optional<ProbeResult> result;
   if (options.cached_probes) result = cache.get(entry.identity, entry.report.name);
   if (!result) {
-    const ProbeRequest request{options.probe_executable, entry.identity.path, entry.report.name, options.probe_timeout_ms};
+    const ProbeRequest request{options.probe_executable, entry.identity.path, entry.report.name,
+                               options.probe_timeout_ms};
     result = run_probe(request);
     if (!result) {  // no child process to be had: said there, and better than no device at all
       load(entry);

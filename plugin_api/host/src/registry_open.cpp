@@ -24,9 +24,8 @@ bool is_excluded(const Selector& selector, const DeviceEntry& device) {
 }
 
 bool is_excluded_plugin(const Selector& selector, const std::string& plugin) {
-  return std::any_of(selector.excludes.begin(), selector.excludes.end(), [&](const SelectorTerm& term) {
-    return term.is_whole_plugin() && term.plugin == plugin;
-  });
+  return std::any_of(selector.excludes.begin(), selector.excludes.end(),
+                     [&](const SelectorTerm& term) { return term.is_whole_plugin() && term.plugin == plugin; });
 }
 
 /// Why a plugin that could have matched gives nothing.
@@ -45,7 +44,8 @@ std::string why_not(const PluginReport& report) {
 }
 
 /// What a term gave no device for, in one paragraph of the error.
-std::string explain(const std::vector<PluginEntry>& entries, const RegistryOptions& options, const Selector& selector, const std::vector<std::string>& reasons) {
+std::string explain(const std::vector<PluginEntry>& entries, const RegistryOptions& options, const Selector& selector,
+                    const std::vector<std::string>& reasons) {
   std::string text = "[device selector] \"" + clean_text(selector.text, 400) + "\": no device can be used";
   for (const std::string& reason : reasons) text += "\n  " + reason;
   std::vector<std::string> devices, others;
@@ -72,7 +72,9 @@ struct Choice {
 }  // namespace
 
 bool comes_before(const DeviceEntry& a, const DeviceEntry& b) {
-  const auto key = [](const DeviceEntry& d) { return std::tuple(device_rank(d.info), std::string_view(d.plugin), d.info.index); };
+  const auto key = [](const DeviceEntry& d) {
+    return std::tuple(device_rank(d.info), std::string_view(d.plugin), d.info.index);
+  };
   return key(a) < key(b);
 }
 
@@ -128,17 +130,25 @@ DevicePtr Registry::State::open_term(const SelectorTerm& term, const Selector& s
         choices.push_back({&entry, device});
       }
     }
-    if (choices.size() == before && !excluded) misses.push_back(why_not(entry.report));
+    if (choices.size() != before || excluded) continue;
+    // When the term names no plugin, healthy ones without such a device need no sentence each.
+    if (!term.plugin.empty() || entry.report.state != PluginState::usable) misses.push_back(why_not(entry.report));
   }
-  std::sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) { return comes_before(a.device, b.device); });
+  if (choices.empty() && term.plugin.empty() && !names.empty()) {
+    misses.insert(misses.begin(), "no device here is like that");
+  }
+  std::sort(choices.begin(), choices.end(),
+            [](const Choice& a, const Choice& b) { return comes_before(a.device, b.device); });
   bool stale = false;
   for (const Choice& choice : choices) {
     std::vector<std::string> failures;
     if (DevicePtr device = open_device(*choice.entry, choice.device.info.id, failures, stale)) {
-      const bool asked = !term.plugin.empty() || term.kind == DeviceKind::software || !term.id.empty() || !term.name.empty();
+      const bool asked =
+          !term.plugin.empty() || term.kind == DeviceKind::software || !term.id.empty() || !term.name.empty();
       if (device->has(BP_DEVICE_SOFTWARE) && !asked) {
-        log(BP_LOG_WARNING, "device selector", "\"" + selector.text + "\" found nothing better than " +
-                                                   describe(choice.device) + ", which emulates a device on the CPU");
+        log(BP_LOG_WARNING, "device selector",
+            "\"" + selector.text + "\" found nothing better than " + describe(choice.device) +
+                ", which emulates a device on the CPU");
       }
       return device;
     }
@@ -186,8 +196,9 @@ DevicePtr Registry::reference() {
       if (DevicePtr opened = state_->open_device(entry, device.info.id, reasons, stale)) return opened;
     }
   }
-  throw Error(BP_E_UNAVAILABLE, "[reference device] none of the plugins here is an oracle; install libbackplane_reference.so" +
-                                    (reasons.empty() ? std::string() : "\n  " + join(reasons, "\n  ")));
+  throw Error(BP_E_UNAVAILABLE,
+              "[reference device] none of the plugins here is an oracle; install libbackplane_reference.so" +
+                  (reasons.empty() ? std::string() : "\n  " + join(reasons, "\n  ")));
 }
 
 }  // namespace backplane::host

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the Registry knows: one entry for each plugin file, examined only when somebody needs to know. registry.cpp finds
-// and examines, registry_open.cpp chooses and opens. All of it runs under the Registry's mutex.
+// What the Registry knows: one entry for each plugin file, examined only when somebody needs to know. registry.cpp
+// finds and examines, registry_open.cpp chooses and opens. All of it runs under the Registry's mutex.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,10 @@ struct Registry::State {
   RegistryOptions options;
   std::mutex mutex;
   bool listed = false;
-  std::vector<PluginEntry> entries;             // in search order
-  std::vector<std::string> names;               // distinct and well-formed, in search order
+  std::vector<PluginEntry> entries;                 // in search order
+  std::vector<std::string> names;                   // distinct and well-formed, in search order
   std::deque<std::vector<PluginReport>> snapshots;  // never shrinks: plugins() hands out references
-  bool changed = true;                          // since the last snapshot
+  bool changed = true;                              // since the last snapshot
   std::map<std::string, std::weak_ptr<Device>> opened;
 
   /// File names only.

@@ -42,8 +42,9 @@ constexpr int kSoftwareRank = 5;
 constexpr int kReferenceRank = 6;
 
 [[noreturn]] void fail(std::string_view selector, std::string_view term, const std::string& what) {
-  throw Error(BP_E_INVALID_ARGUMENT, "[device selector] " + ("\"" + clean_text(term, 200) + "\"") + ": " + what +
-                                         (term.size() == selector.size() ? "" : " (in \"" + clean_text(selector, 400) + "\")"));
+  throw Error(BP_E_INVALID_ARGUMENT,
+              "[device selector] " + ("\"" + clean_text(term, 200) + "\"") + ": " + what +
+                  (term.size() == selector.size() ? "" : " (in \"" + clean_text(selector, 400) + "\")"));
 }
 
 std::optional<DeviceKind> kind_of(std::string_view word) {
@@ -64,7 +65,8 @@ class Parser {
     if (trim(text_).empty()) fail(text_, text_, "empty; write \"auto\", or a list such as \"cuda:0,vulkan:gpu,cpu\"");
     for (const std::string& part : split(text_, ',')) {
       const std::string_view term = trim(part);
-      if (term.empty()) fail(text_, term, "an empty term in \"" + clean_text(text_, 400) + "\"; remove the extra comma");
+      if (term.empty())
+        fail(text_, term, "an empty term in \"" + clean_text(text_, 400) + "\"; remove the extra comma");
       SelectorTerm parsed = parse_term(term);
       (parsed.exclude ? out.excludes : out.picks).push_back(std::move(parsed));
     }
@@ -153,16 +155,18 @@ class Parser {
       std::vector<std::string> choices = {"id=", "pci=", "name="};
       for (const KindName& entry : kKinds) choices.emplace_back(entry.name);
       const std::string guess = nearest(which, choices);
-      fail(text_, whole, "after ':' comes an index (0, 1, ...), a kind (cpu, gpu, accelerator, software), id=, pci= or name=" +
-                             (guess.empty() ? "" : "; did you mean \"" + guess + "\"?"));
+      fail(text_, whole,
+           "after ':' comes an index (0, 1, ...), a kind (cpu, gpu, accelerator, software), id=, pci= or name=" +
+               (guess.empty() ? "" : "; did you mean \"" + guess + "\"?"));
     }
   }
 
   void parse_qualifier(SelectorTerm& term, std::string_view key, std::string_view value, std::string_view whole) {
     if (key != "id" && key != "pci" && key != "name") {
       const std::string guess = nearest(key, {"id", "pci", "name"});
-      fail(text_, whole, "\"" + clean_text(key, 80) + "=\" is not known" +
-                             (guess.empty() ? "; there are id=, pci= and name=" : "; did you mean \"" + guess + "=\"?"));
+      fail(text_, whole,
+           "\"" + clean_text(key, 80) + "=\" is not known" +
+               (guess.empty() ? "; there are id=, pci= and name=" : "; did you mean \"" + guess + "=\"?"));
     }
     if (value.empty()) fail(text_, whole, "a value is missing after \"" + std::string(key) + "=\"");
     if (!is_clean_text(value)) fail(text_, whole, "control characters or broken UTF-8 in the value");

@@ -32,15 +32,16 @@ void check_permissions(const struct stat& info, const fs::path& path, const std:
     throw Rejection(code + "world-writable", what + " can be changed by anybody; chmod o-w it" + kOverride);
   }
   if ((info.st_mode & S_IWGRP) != 0) {
-    throw Rejection(code + "group-writable",
-                    what + " can be changed by its group " + std::to_string(info.st_gid) + "; chmod g-w it" + kOverride);
+    throw Rejection(code + "group-writable", what + " can be changed by its group " + std::to_string(info.st_gid) +
+                                                 "; chmod g-w it" + kOverride);
   }
 }
 
 void check_directory(const fs::path& directory) {
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) {
-    throw Rejection("unreadable", "its directory " + quoted(directory) + " cannot be examined: " + std::strerror(errno));
+    throw Rejection("unreadable",
+                    "its directory " + quoted(directory) + " cannot be examined: " + std::strerror(errno));
   }
   check_permissions(info, directory, "its directory ");
 }
@@ -89,8 +90,7 @@ FileIdentity check_trust(const fs::path& path, bool allow_insecure) {
     if (path.parent_path() != real.parent_path()) check_directory(path.parent_path());
   }
   const auto ns = [](const timespec& t) { return t.tv_sec * std::int64_t{1000000000} + t.tv_nsec; };
-  return {real,        static_cast<std::uint64_t>(info.st_size), info.st_dev, info.st_ino, ns(info.st_mtim),
-          ns(info.st_ctim)};
+  return {real, static_cast<std::uint64_t>(info.st_size), info.st_dev, info.st_ino, ns(info.st_mtim), ns(info.st_ctim)};
 }
 
 }  // namespace backplane::host

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// May this file be loaded at all? Ownership and permissions of the file that symbolic links lead to, of its directory and
-// of the link's. Does not look at directories further up, and does not verify signatures.
+// May this file be loaded at all? Ownership and permissions of the file that symbolic links lead to, of its directory
+// and of the link's. Does not look at directories further up, and does not verify signatures.
 #pragma once
 
 #include <cstdint>

@@ -23,12 +23,12 @@ struct Slot {
   std::size_t offset;
   bool required;
 };
-#define SLOT(table, member, required) Slot{#member, offsetof(table, member), required}
+#define SLOT(table, member, required) \
+  Slot { #member, offsetof(table, member), required }
 
 constexpr Slot kRootSlots[] = {
-    SLOT(bp_plugin_api, create, true),        SLOT(bp_plugin_api, destroy, true),
-    SLOT(bp_plugin_api, get_interface, true), SLOT(bp_plugin_api, devices, true),
-    SLOT(bp_plugin_api, open, true),          SLOT(bp_plugin_api, close, true),
+    SLOT(bp_plugin_api, create, true),  SLOT(bp_plugin_api, destroy, true), SLOT(bp_plugin_api, get_interface, true),
+    SLOT(bp_plugin_api, devices, true), SLOT(bp_plugin_api, open, true),    SLOT(bp_plugin_api, close, true),
 };
 constexpr Slot kMemorySlots[] = {
     SLOT(bp_memory_api, alloc, true),
@@ -37,12 +37,12 @@ constexpr Slot kMemorySlots[] = {
     SLOT(bp_memory_api, usage, false),
 };
 constexpr Slot kQueueSlots[] = {
-    SLOT(bp_queue_api, create, true),        SLOT(bp_queue_api, destroy, true),
-    SLOT(bp_queue_api, upload, true),        SLOT(bp_queue_api, download, true),
-    SLOT(bp_queue_api, copy, true),          SLOT(bp_queue_api, fill, true),
-    SLOT(bp_queue_api, flush, true),         SLOT(bp_queue_api, finish, true),
-    SLOT(bp_queue_api, event_create, true),  SLOT(bp_queue_api, event_destroy, true),
-    SLOT(bp_queue_api, event_record, true),  SLOT(bp_queue_api, event_wait, true),
+    SLOT(bp_queue_api, create, true),       SLOT(bp_queue_api, destroy, true),
+    SLOT(bp_queue_api, upload, true),       SLOT(bp_queue_api, download, true),
+    SLOT(bp_queue_api, copy, true),         SLOT(bp_queue_api, fill, true),
+    SLOT(bp_queue_api, flush, true),        SLOT(bp_queue_api, finish, true),
+    SLOT(bp_queue_api, event_create, true), SLOT(bp_queue_api, event_destroy, true),
+    SLOT(bp_queue_api, event_record, true), SLOT(bp_queue_api, event_wait, true),
     SLOT(bp_queue_api, event_sync, true),
 };
 constexpr Slot kKernelsSlots[] = {
@@ -69,13 +69,14 @@ constexpr Slot kTelemetrySlots[] = {SLOT(bp_telemetry_api, sample, true)};
 
 void check_alignment(const void* table, const std::string& what) {
   if (reinterpret_cast<std::uintptr_t>(table) % sizeof(void*) != 0) {
-    throw Rejection("misaligned-table", what + " lies at an address that is not a multiple of " +
-                                            std::to_string(sizeof(void*)));
+    throw Rejection("misaligned-table",
+                    what + " lies at an address that is not a multiple of " + std::to_string(sizeof(void*)));
   }
 }
 
 /// The first min(its size, ours) bytes of a table that begins with its size, zeros behind; then its slots.
-void copy_table(const void* from, void* to, std::size_t capacity, std::span<const Slot> slots, const std::string& what) {
+void copy_table(const void* from, void* to, std::size_t capacity, std::span<const Slot> slots,
+                const std::string& what) {
   check_alignment(from, what);
   std::uint32_t size = 0;
   std::memcpy(&size, from, sizeof size);
@@ -112,7 +113,8 @@ void check_text(const char* text, std::size_t limit, const char* what, bool may_
   }
   if (length == 0 && !may_be_empty) throw Rejection("bad-string", std::string("its ") + what + " is empty");
   if (!is_clean_text({text, length})) {
-    throw Rejection("bad-string", std::string("its ") + what + " is not clean UTF-8: \"" + clean_text({text, length}, 80) + "\"");
+    throw Rejection("bad-string",
+                    std::string("its ") + what + " is not clean UTF-8: \"" + clean_text({text, length}, 80) + "\"");
   }
 }
 
@@ -158,7 +160,8 @@ bool points_to_code(const void* pointer) {
 
 std::string failure_text(bp_status status, const bp_error& error) {
   const std::string text = clean_text({error.message, strnlen(error.message, sizeof error.message)}, 480);
-  std::string out = text.empty() ? std::string(status_text(status)) + " (status " + std::to_string(status) + ", no text)" : text;
+  std::string out =
+      text.empty() ? std::string(status_text(status)) + " (status " + std::to_string(status) + ", no text)" : text;
   if (error.native_code != 0) {
     out += " (" + clean_text({error.domain, strnlen(error.domain, sizeof error.domain)}) + " code " +
            std::to_string(error.native_code) + ")";
@@ -183,8 +186,8 @@ bp_plugin_api check_root(const bp_plugin_api* table, const std::string& expected
                                       "\" has other characters than a-z, 0-9, '_' and '-'");
   }
   if (api.name != expected_name) {
-    throw Rejection("name-mismatch", std::string("it calls itself \"") + api.name + "\"; then its file has to be called libbackplane_" +
-                                         api.name + ".so");
+    throw Rejection("name-mismatch", std::string("it calls itself \"") + api.name +
+                                         "\"; then its file has to be called libbackplane_" + api.name + ".so");
   }
   return api;
 }

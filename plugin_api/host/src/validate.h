@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything a plugin hands over, checked before it is used, and copied into full-size structs whose missing tail is zero.
-// All functions throw Rejection.
+// Everything a plugin hands over, checked before it is used, and copied into full-size structs whose missing tail is
+// zero. All functions throw Rejection.
 #pragma once
 
 #include <cstddef>

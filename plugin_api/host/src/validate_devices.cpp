@@ -44,7 +44,8 @@ void check_texts(const bp_device_info& info, const std::string& who) {
     if (length == field.capacity) throw Rejection("bad-device", who + ": `" + field.name + "` is not NUL-terminated");
     if (length == 0 && !field.may_be_empty) throw Rejection("bad-device", who + ": `" + field.name + "` is empty");
     if (!is_clean_text(text)) {
-      throw Rejection("bad-device", who + ": `" + field.name + "` is not clean UTF-8: \"" + clean_text(text, 80) + "\"");
+      throw Rejection("bad-device",
+                      who + ": `" + field.name + "` is not clean UTF-8: \"" + clean_text(text, 80) + "\"");
     }
   }
 }
@@ -97,14 +98,16 @@ std::vector<bp_device_info> check_devices(const bp_plugin_api& api, bp_plugin* i
     if (status < 0) reject_status(status, error);
     const auto* spare = reinterpret_cast<const unsigned char*>(infos.data() + count);
     if (!std::all_of(spare, spare + kSpare * sizeof(bp_device_info), [](unsigned char c) { return c == kCanary; })) {
-      throw Rejection("array-overrun", "`devices` writes beyond the " + std::to_string(count) + " elements it was given");
+      throw Rejection("array-overrun",
+                      "`devices` writes beyond the " + std::to_string(count) + " elements it was given");
     }
     if (again != count) continue;  // hot-plugged between the calls, or nonsense
     infos.resize(count);
     check_device_list(infos);
     return infos;
   }
-  throw Rejection("unstable-devices", "the number of its devices changed in each of " + std::to_string(kAttempts) + " attempts");
+  throw Rejection("unstable-devices",
+                  "the number of its devices changed in each of " + std::to_string(kAttempts) + " attempts");
 }
 
 }  // namespace backplane::host

@@ -50,7 +50,8 @@ static void eat_memory(void) {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long gigabytes = pages / (1L << 18) * 4 + 64;
   for (long i = 0; i < gigabytes; ++i) {
-    if (mmap(NULL, 1u << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+    if (mmap(NULL, 1u << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
+        MAP_FAILED) {
       abort();
     }
   }
@@ -169,7 +170,8 @@ static bp_status hostile_devices(bp_plugin* plugin, bp_device_info* infos, uint3
   if (is("devices-many")) return *count = UINT32_MAX, BP_OK;
   if (is("devices-unstable")) return *count = 1 + calls++, BP_OK;
   if (is("devices-spam") && in_probe()) {
-    for (int i = 0; i < (100 << 20) / 64; ++i) fputs("spam spam spam spam spam spam spam spam spam spam spam spam...\n", stdout);
+    for (int i = 0; i < (100 << 20) / 64; ++i)
+      fputs("spam spam spam spam spam spam spam spam spam spam spam spam...\n", stdout);
     fflush(stdout);
   }
   if (is("devices-overrun") && infos != NULL) {
@@ -216,7 +218,7 @@ static void spoil_root(void) {
   if (is("root-null-devices")) root.devices = NULL;
   if (is("root-null-open")) root.open = NULL;
   if (is("root-null-close")) root.close = NULL;
-  if (is("root-slot-one")) memset(&root.open, 0, sizeof root.open), *(char*)&root.open = 1;
+  if (is("root-slot-one")) memset(&root.open, 0, sizeof root.open), *(char*)& root.open = 1;
   if (is("root-slot-data")) *(void**)&root.close = (void*)&long_text;
   if (is("name-null")) root.name = NULL;
   if (is("name-empty")) root.name = "";
@@ -250,9 +252,15 @@ static void disturb_process(void) {
     _exit(0);
   }
   if (is("process-forges-report")) {
-    const char text[] = "result {\"code\":\"\",\"reason\":\"\",\"version\":\"1\",\"build_id\":\"1\",\"description\":\"\",\"devices\":[{}]}\n";
+    const char text[] =
+        "result "
+        "{\"code\":\"\",\"reason\":\"\",\"version\":\"1\",\"build_id\":\"1\",\"description\":\"\",\"devices\":[{}]}\n";
     if (write(3, text, sizeof text - 1) < 0) abort();
     _exit(0);
+  }
+  if (is("process-leaves-group")) { /* where killing its own group does not reach it */
+    if (setpgid(0, getpgid(getppid())) != 0) abort();
+    spin();
   }
   if (is("process-leaves-child")) {
     if (fork() == 0) { /* keeps the pipes of the probe open */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The null plugin: one device that supports every operation and does nothing. It measures what the host costs, and is the
+ * The null plugin: one device that supports every operation and does nothing. It measures what the host costs, and is a
  * good neighbour in the loader's tests. Buffers are real memory, so that upload and download work; kernels are not.
  *
  * BP_NULL_NAME, BP_NULL_KIND and BP_NULL_FLAGS make others of it; BP_NULL_CREATE is a hook run by `create`. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // An opened device and the objects made on it, with ownership expressed in C++ types.
 //
-// The wrappers add lifetime and exceptions and nothing else: the hot path (`bp_kernels_api::enqueue`) is reached through
-// the plain tables. Tables are copies completed with zeros, so a member that an older plugin lacks reads as NULL.
+// The wrappers add lifetime and exceptions and nothing else: the hot path (`bp_kernels_api::enqueue`) is reached
+// through the plain tables. Tables are copies completed with zeros, so a member that an older plugin lacks reads as
+// NULL.
 #pragma once
 
 #include <atomic>

@@ -37,7 +37,8 @@ std::vector<std::string> unknown_environment_variables(const std::vector<std::st
 /// The process runs with more rights than its caller (AT_SECURE: set-user-id, file capabilities).
 bool privileged_process();
 
-/// BACKPLANE_CACHE_DIR, else $XDG_CACHE_HOME/backplane, else ~/.cache/backplane; empty when there is none. May not exist.
+/// BACKPLANE_CACHE_DIR, else $XDG_CACHE_HOME/backplane, else ~/.cache/backplane; empty when there is none. May not
+/// exist.
 std::filesystem::path cache_directory();
 
 /// Plugins that this project makes. A selector list may name one that is not installed, and goes on to the next.
