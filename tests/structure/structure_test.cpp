@@ -117,6 +117,9 @@ TEST(PlantedFault, VendorHeadersAndCalls) {
               ElementsAre("frontend/a.cpp:1: includes Boost.DLL"));
   EXPECT_THAT(check_calls(house_with("plugins/cpu/a.cpp", "auto x = std::getenv(\"HOME\");\n")),
               ElementsAre("plugins/cpu/a.cpp:1: reads the environment itself"));
+  EXPECT_THAT(check_calls(house_with("frontend/cli/a.cpp", "auto x = std::getenv(\"TERM\");\n")), IsEmpty());
+  EXPECT_THAT(check_calls(house_with("frontend/cli/a.cpp", "auto x = std::getenv(\"BACKPLANE_DEVICE\");\n")),
+              ElementsAre("frontend/cli/a.cpp:1: reads a variable past the table"));
   EXPECT_THAT(check_calls(house_with("frontend/a.cpp", "// never dlopen(x)\n/* getenv(\"x\") */\n")), IsEmpty());
 }
 
