@@ -82,6 +82,7 @@ ExitCode main_with(int argc, char** argv) {
   CLI::App app{"Backplane: tensors, graphs and training on devices that are plugins", "backplane"};
   app.footer(kExitCodes);
   app.require_subcommand(1);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script's defaults come first
   TrainOptions train;
   ExplainOptions explain;
   bool json = false;
