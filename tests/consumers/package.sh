@@ -25,7 +25,7 @@ fi
 
 # Nothing of this machine but glibc and libstdc++.
 root=$out/root
-mkdir -p "$root/opt" "$root/tmp" "$root/proc"
+mkdir -p "$root/opt" "$root/tmp" "$root/proc" "$root/dev"
 for library in ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libstdc++.so.6 libgcc_s.so.1; do
   path=$(ldconfig -p | awk -v want="$library" '$1 == want { print $NF; exit }')
   [ -n "$path" ] || continue
@@ -34,12 +34,12 @@ for library in ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libdl.so.2 libpthread.so
 done
 cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 cp -r "$tree" "$root/opt/backplane"
-if [ "$(id -u)" = 0 ]; then
-  mkdir -p "$root/etc"
-  chroot "$root" /opt/backplane/bin/consumer /opt/backplane
-  echo "ran on a bare file system"
-elif unshare --map-root-user --user true 2>/dev/null; then
-  unshare --map-root-user --user chroot "$root" /opt/backplane/bin/consumer /opt/backplane
+mkdir -p "$root/etc"
+own_root=(unshare --mount)
+[ "$(id -u)" = 0 ] || own_root+=(--user --map-root-user)
+# /proc is what the loader finds $ORIGIN with.
+if "${own_root[@]}" mount --rbind /proc "$root/proc" 2>/dev/null; then
+  "${own_root[@]}" sh -c 'mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$1" /opt/backplane/bin/consumer /opt/backplane' sh "$root"
   echo "ran on a bare file system"
 else
   echo "no right to change the root directory here: the bare file system was not tried"

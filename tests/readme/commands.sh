@@ -31,6 +31,6 @@ for block in "$WORK"/blocks/*.sh; do
 done
 [ "$ran" -ge 10 ] || { echo "only $ran commands found: are the blocks still marked sh?" >&2; exit 1; }
 # The links of the text lead somewhere.
-grep -o '](\([^)]*\))' "$SOURCE/README.md" | sed 's/](\(.*\))/\1/' | while read -r link; do
+grep -o '\]([A-Za-z0-9_./:-]*)' "$SOURCE/README.md" | sed 's/](\(.*\))/\1/' | while read -r link; do
   [[ $link == http* ]] || [ -e "$SOURCE/$link" ] || { echo "README.md links to $link, which does not exist" >&2; exit 1; }
 done
