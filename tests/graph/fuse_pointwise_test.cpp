@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "backplane/graph/ops.h"
+#include "backplane/host/registry.h"
 #include "literals.h"
 #include "passes/passes.h"
 
@@ -184,6 +185,30 @@ TEST(FusePointwise, AnOptimiserStepIsOneProgram) {
   ASSERT_NE(fused, nullptr);
   EXPECT_EQ(count(*fused, op::pointwise), 1u);
   EXPECT_EQ(fused->size(), 6u);
+}
+
+TEST(FusePointwise, WhatTheDeviceDeclinesStaysAsItWas) {
+  // A card that takes programs of one instruction.
+  host::RegistryOptions options;
+  options.directories = {PICKY_DIRECTORY};
+  options.probe = false;
+  host::Registry registry(options);
+  const StreamPtr picky = Stream::of(registry.open("picky"));
+  Graph graph;
+  const Sym x = input(graph, kRow), y = input(graph, kRow);
+  graph.set_outputs({graph.value(-(x * y)), graph.value(copy(copy(transpose(reshape(x, {2, 4})))))});
+  const auto fused = passes::fuse_pointwise(graph, {kAllPasses, picky});
+  ASSERT_NE(fused, nullptr) << "two copies are a program without instructions";
+  EXPECT_EQ(count(*fused, op::mul), 1u);
+  EXPECT_EQ(count(*fused, op::neg), 1u);
+  EXPECT_EQ(count(*fused, op::copy), 0u);
+
+  test::Random random(3);
+  const auto inputs = test::random_inputs(graph, random, true);
+  CompileOptions there;
+  there.stream = picky;
+  const auto plain = run(graph, inputs, PassConfig::none()), on_picky = evaluate(graph, inputs, there);
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(difference(plain[i], on_picky[i]), "") << "output " << i;
 }
 
 TEST(ProgramOf, OneInstructionOverTheOwnOperands) {
