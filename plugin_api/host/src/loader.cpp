@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <exception>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,15 @@ namespace backplane::host {
 namespace {
 
 namespace dll = boost::dll;
+
+/// Owned for ever, and reachable, so that a leak checker sees that it is meant.
+template <class T>
+T& keep(std::unique_ptr<T> object) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<T>>;
+  const std::lock_guard lock(mutex);
+  return *kept->emplace_back(std::move(object));
+}
 
 /// What the dynamic linker says, told apart by its (untranslated or translated) wording where that matters to people.
 Rejection explain_load_failure(const std::string& text) {
@@ -30,19 +40,22 @@ Rejection explain_load_failure(const std::string& text) {
 }
 
 /// The exception's text is the only place where Boost.DLL keeps dlerror().
+/// It reads "boost::dll::shared_library::load() failed (dlerror system message: TEXT): Bad file descriptor".
 std::string linker_text(const std::exception& error) {
+  constexpr std::string_view kBefore = "dlerror system message: ", kAfter = "): ";
   std::string text = error.what();
-  if (const std::size_t at = text.find("dlerror system message: "); at != std::string::npos)
-    text.erase(0, at + 24);
-  else if (const std::size_t open = text.find(": "); open != std::string::npos && text.rfind("boost::dll", 0) == 0)
-    text.erase(0, open + 2);
+  if (const std::size_t at = text.find(kBefore); at != std::string::npos) {
+    text.erase(0, at + kBefore.size());
+    if (const std::size_t end = text.rfind(kAfter); end != std::string::npos) text.erase(end);
+  }
   return text;
 }
 
 bp_plugin_entry find_entry(const std::filesystem::path& path) {
   try {
     // Kept for ever, and never copied: a copy would load by path again.
-    auto& library = *new dll::shared_library(path, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    auto& library = keep(
+        std::make_unique<dll::shared_library>(path, dll::load_mode::rtld_now | dll::load_mode::rtld_local));
     if (!library.has(BP_PLUGIN_ENTRY_NAME)) {
       throw Rejection("missing-entry", std::string("it does not export ") + BP_PLUGIN_ENTRY_NAME +
                                            "; is it a Backplane plugin, and is the symbol visible?");
@@ -97,7 +110,7 @@ void load_steps(Plugin& plugin, const std::filesystem::path& path, const StageOb
 std::shared_ptr<Plugin> load_plugin(const std::filesystem::path& path, const std::string& name,
                                     const std::filesystem::path& cache_directory, const StageObserver& at) {
   // The services stay valid even when loading fails: the plugin has seen the table and may have kept it.
-  auto* plugin = new Plugin(name, cache_directory);
+  Plugin* plugin = &keep(std::make_unique<Plugin>(name, cache_directory));
   const auto undo = [&] {
     if (plugin->instance != nullptr) plugin->api.destroy(std::exchange(plugin->instance, nullptr));
   };
