@@ -51,7 +51,8 @@ std::vector<Type> infer_concat(const InferArgs& args) {
     const Shape& shape = args.in[i].shape;
     bool fits = shape.rank() == out.shape.rank();
     for (int k = 0; fits && k < shape.rank(); ++k) fits = k == axis || shape[k] == out.shape[k];
-    if (!fits) args.fail("operand " + std::to_string(i) + " differs from the first outside axis " + std::to_string(axis));
+    if (!fits)
+      args.fail("operand " + std::to_string(i) + " differs from the first outside axis " + std::to_string(axis));
     int64_t& total = out.shape[axis];
     total = total == dyn || shape[axis] == dyn ? dyn : total + shape[axis];
   }
@@ -95,14 +96,15 @@ void check_window(const InferArgs& args, const Shape& target, const Shape& part)
     const int axis = static_cast<int>(i);
     if (step[i] == 0) args.fail("step is 0 on axis " + std::to_string(i));
     if (target[axis] == dyn || part[axis] == dyn) {
-      if (target[axis] != part[axis] || start[i] != 0 || step[i] != 1) args.fail("an axis of unknown extent cannot be cut");
+      if (target[axis] != part[axis] || start[i] != 0 || step[i] != 1)
+        args.fail("an axis of unknown extent cannot be cut");
       continue;
     }
     const int64_t last = start[i] + (part[axis] - 1) * step[i];
     const auto inside = [&](int64_t index) { return index >= 0 && index < target[axis]; };
     if (part[axis] > 0 && (!inside(start[i]) || !inside(last))) {
-      args.fail("elements " + std::to_string(start[i]) + " to " + std::to_string(last) + " of axis " + std::to_string(i) +
-                " do not lie in extent " + std::to_string(target[axis]));
+      args.fail("elements " + std::to_string(start[i]) + " to " + std::to_string(last) + " of axis " +
+                std::to_string(i) + " do not lie in extent " + std::to_string(target[axis]));
     }
   }
 }
@@ -148,7 +150,8 @@ void slice_update_vjp(VjpArgs& a) {
 
 std::vector<Type> infer_stack(const InferArgs& args) {
   for (size_t i = 1; i < args.in.size(); ++i) {
-    if (args.in[i] != args.in[0]) args.fail("operand " + std::to_string(i) + " differs from the first in dtype or shape");
+    if (args.in[i] != args.in[0])
+      args.fail("operand " + std::to_string(i) + " differs from the first in dtype or shape");
   }
   Ints extents = args.in[0].shape.vector();
   if (extents.size() == BP_MAX_RANK) args.fail("the result would have a rank above 8");
@@ -178,13 +181,16 @@ const OpDef op::copy = {
     .infer = infer_same<Kinds::any>,
     .vjp = [](VjpArgs& a) { a.dx[0] = a.dy[0]; },
     .saves = Saves::nothing,
-    .pieces = [](const Attrs&, std::span<const Type>, const Type& out) -> std::vector<Piece> { return {whole(0, out.shape)}; },
+    .pieces = [](const Attrs&, std::span<const Type>, const Type& out) -> std::vector<Piece> {
+      return {whole(0, out.shape)};
+    },
     .samples = unary_samples<-2.0, 2.0>,
 };
 
 const OpDef op::pad = {
     .name = "pad",
-    .doc = "x with `low` elements of `value` in front of each axis and `high` behind; integers take the value truncated.",
+    .doc =
+        "x with `low` elements of `value` in front of each axis and `high` behind; integers take the value truncated.",
     .attrs = {{"low", AttrKind::integers, Ints{}, "elements in front, per axis", true},
               {"high", AttrKind::integers, Ints{}, "elements behind, per axis", true},
               {"value", AttrKind::real, 0.0, "what is filled in"}},

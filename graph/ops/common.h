@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What op definitions share: dtype classes for inference, sample operands, small shape arithmetic. Private to graph/ops.
+// What op definitions share: dtype classes for inference, sample operands, small shape arithmetic. Private to
+// graph/ops.
 #pragma once
 
 #include <algorithm>
@@ -17,22 +18,32 @@ enum class Kinds : uint8_t { floats, numeric, any, logical, integers };
 
 inline bool accepts(Kinds kinds, DType d) {
   switch (kinds) {
-    case Kinds::floats: return is_float(d);
-    case Kinds::numeric: return d != boolean;
-    case Kinds::any: return true;
-    case Kinds::logical: return !is_float(d);
-    case Kinds::integers: return is_integer(d);
+    case Kinds::floats:
+      return is_float(d);
+    case Kinds::numeric:
+      return d != boolean;
+    case Kinds::any:
+      return true;
+    case Kinds::logical:
+      return !is_float(d);
+    case Kinds::integers:
+      return is_integer(d);
   }
   return false;
 }
 
 inline std::string_view describe(Kinds kinds) {
   switch (kinds) {
-    case Kinds::floats: return "a float dtype";
-    case Kinds::numeric: return "a float or integer dtype";
-    case Kinds::any: return "any dtype";
-    case Kinds::logical: return "bool or an integer dtype";
-    case Kinds::integers: return "an integer dtype";
+    case Kinds::floats:
+      return "a float dtype";
+    case Kinds::numeric:
+      return "a float or integer dtype";
+    case Kinds::any:
+      return "any dtype";
+    case Kinds::logical:
+      return "bool or an integer dtype";
+    case Kinds::integers:
+      return "an integer dtype";
   }
   return "";
 }

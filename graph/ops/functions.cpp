@@ -61,10 +61,11 @@ int64_t saturate(double value, DType dtype) {
 
 Sym full(Builder& builder, double value, DType dtype, const Shape& shape) {
   const bool real = is_float(dtype);
-  return source(builder, op::full, {{"value", real ? value : 0.0},
-                                    {"int_value", real ? int64_t{0} : saturate(value, dtype)},
-                                    {"dtype", dtype},
-                                    {"shape", shape.vector()}});
+  return source(builder, op::full,
+                {{"value", real ? value : 0.0},
+                 {"int_value", real ? int64_t{0} : saturate(value, dtype)},
+                 {"dtype", dtype},
+                 {"shape", shape.vector()}});
 }
 
 Sym scalar(Builder& builder, double value, DType dtype) { return full(builder, value, dtype, {}); }

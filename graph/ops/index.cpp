@@ -100,11 +100,12 @@ std::vector<Sym> decompose_scatter_add(const DecomposeArgs& a) {
   const Sym base = a.in[0], indices = a.in[1];
   const int axis = axis_of(a.attrs, base.shape(), "scatter_add");
   const Sym list = reshape(indices, {indices.type().elements()});
-  const Sym sums = apply1(op::scatter_add_rows, {}, {as_rows(base, axis, 1), list, as_rows(a.in[2], axis, indices.rank())});
+  const Sym sums =
+      apply1(op::scatter_add_rows, {}, {as_rows(base, axis, 1), list, as_rows(a.in[2], axis, indices.rank())});
   return {reshape(sums, base.shape())};
 }
 
-// take_along_axis, one_hot, iota --------------------------------------------------------------------------------------
+// take_along_axis -----------------------------------------------------------------------------------------------------
 
 std::vector<Type> infer_take(const InferArgs& args) {
   require_index_dtype(args, 1);
@@ -116,7 +117,8 @@ std::vector<Type> infer_take(const InferArgs& args) {
   return {{args.in[0].dtype, indices}};
 }
 
-/// One gather over all elements of x: [o, j, i] reads o n inner + index inner + i. Indices outside have to stay outside.
+/// One gather over all elements of x: [o, j, i] reads o n inner + index inner + i. Indices outside have to stay
+/// outside.
 std::vector<Sym> decompose_take(const DecomposeArgs& a) {
   const Sym x = a.in[0];
   const int axis = axis_of(a.attrs, x.shape(), "take_along_axis");
@@ -133,46 +135,15 @@ std::vector<Sym> decompose_take(const DecomposeArgs& a) {
   return {reshape(binary(op::gather_rows, reshape(x, {1, total, 1}), list), a.in[1].shape())};
 }
 
-std::vector<Type> infer_one_hot(const InferArgs& args) {
-  require_index_dtype(args, 0);
-  if (args.in[0].shape.rank() == BP_MAX_RANK) args.fail("the result would have a rank above 8");
-  if (args.attrs.i64("depth") < 0) args.fail("depth is negative");
-  Shape out = args.in[0].shape;
-  out.push_back(args.attrs.i64("depth"));
-  return {{args.attrs.dtype("dtype"), out}};
-}
-
-std::vector<Sym> decompose_one_hot(const DecomposeArgs& a) {
-  const Sym index = unsqueeze(a.in[0], -1);
-  return {cast(binary(op::eq, index, iota(a.builder, a.attrs.i64("depth"), index.dtype())), a.attrs.dtype("dtype"))};
-}
-
-template <class T>
-Sym counting(Builder& builder, Type type) {
-  std::vector<std::byte> bytes(static_cast<size_t>(type.bytes()));
-  T* at = reinterpret_cast<T*>(bytes.data());
-  for (int64_t i = 0; i < type.elements(); ++i) at[i] = static_cast<T>(i);
-  return builder.constant(type, std::move(bytes));
-}
-
-std::vector<Sym> decompose_iota(const DecomposeArgs& a) {
-  const Type type{a.attrs.dtype("dtype"), {a.attrs.i64("n")}};
-  switch (type.dtype) {
-    case DType::f32: return {counting<float>(a.builder, type)};
-    case DType::f64: return {counting<double>(a.builder, type)};
-    case DType::i64: return {counting<int64_t>(a.builder, type)};
-    case DType::i32: return {counting<int32_t>(a.builder, type)};
-    default: return {cast(counting<float>(a.builder, {f32, type.shape}), type.dtype)};
-  }
-}
-
 const AttrSpec kAxis{"axis", AttrKind::integer, int64_t{0}, "the indexed axis, negative counts from the end"};
 
 }  // namespace
 
 const OpDef op::gather_rows = {
     .name = "gather_rows",
-    .doc = "y[o, k, i] = x[o, indices[k], i] for x[outer, n, inner], indices[k] i32 or i64; zeros for an index outside 0 ... n - 1.",
+    .doc =
+        "y[o, k, i] = x[o, indices[k], i] for x[outer, n, inner], indices[k] i32 or i64; zeros for an index outside 0 "
+        "... n - 1.",
     .min_inputs = 2,
     .max_inputs = 2,
     .tier = Tier::primitive,
@@ -192,7 +163,8 @@ const OpDef op::gather_rows = {
 
 const OpDef op::scatter_add_rows = {
     .name = "scatter_add_rows",
-    .doc = "y = base, then y[o, indices[k], i] += updates[o, k, i] for every k; an index outside 0 ... n - 1 is left out.",
+    .doc =
+        "y = base, then y[o, indices[k], i] += updates[o, k, i] for every k; an index outside 0 ... n - 1 is left out.",
     .min_inputs = 3,
     .max_inputs = 3,
     .tier = Tier::primitive,
@@ -206,26 +178,6 @@ const OpDef op::scatter_add_rows = {
               {{sample({1, 3, 1}), sample({17}, -1, 4, i32), sample({1, 17, 1})}, {}},
               {{sample({3, 1, 2}), sample({2}, 0, 1, DType::i64), sample({3, 2, 2})}, {}},
               {{sample({2, 4, 3}), sample({0}, 0, 4, i32), sample({2, 0, 3})}, {}}};
-    },
-};
-
-const OpDef op::iota = {
-    .name = "iota",
-    .doc = "y[i] = i, for i in 0 ... n - 1.",
-    .min_inputs = 0,
-    .max_inputs = 0,
-    .attrs = {{"n", AttrKind::integer, int64_t{0}, "number of elements", true},
-              {"dtype", AttrKind::dtype, i32, "dtype of the result"}},
-    .infer = [](const InferArgs& args) -> std::vector<Type> {
-      if (args.attrs.i64("n") < 0) args.fail("n is negative");
-      return {{args.attrs.dtype("dtype"), {args.attrs.i64("n")}}};
-    },
-    .decompose = decompose_iota,
-    .gradient = Gradient::blocked,
-    .smooth = false,
-    .saves = Saves::nothing,
-    .samples = []() -> std::vector<Sample> {
-      return {{{}, {{"n", 7}}}, {{}, {{"n", 1}, {"dtype", f32}}}, {{}, {{"n", 0}}}, {{}, {{"n", 5}, {"dtype", bf16}}}};
     },
 };
 
@@ -250,7 +202,9 @@ const OpDef op::gather = {
 
 const OpDef op::scatter_add = {
     .name = "scatter_add",
-    .doc = "y = base, then y[a.., indices[j..], b..] += updates[a.., j.., b..]; updates have the shape of gather(base, indices).",
+    .doc =
+        "y = base, then y[a.., indices[j..], b..] += updates[a.., j.., b..]; updates have the shape of gather(base, "
+        "indices).",
     .min_inputs = 3,
     .max_inputs = 3,
     .attrs = {kAxis},
@@ -268,7 +222,9 @@ const OpDef op::scatter_add = {
 
 const OpDef op::take_along_axis = {
     .name = "take_along_axis",
-    .doc = "y has the shape of the indices and reads x at them along `axis`; for axis 1: y[a, j, b] = x[a, indices[a, j, b], b].",
+    .doc =
+        "y has the shape of the indices and reads x at them along `axis`; for axis 1: y[a, j, b] = x[a, indices[a, j, "
+        "b], b].",
     .min_inputs = 2,
     .max_inputs = 2,
     .attrs = {{"axis", AttrKind::integer, int64_t{-1}, "the indexed axis, negative counts from the end"}},
@@ -282,25 +238,6 @@ const OpDef op::take_along_axis = {
               {{sample({5, 3}), sample({2, 3}, -1, 6, DType::i64)}, {{"axis", 0}}},
               {{sample({0, 3}), sample({0, 2}, 0, 3, i32)}, {}},
               {{sample({7}), sample({7}, 0, 7, i32)}, {}}};
-    },
-};
-
-const OpDef op::one_hot = {
-    .name = "one_hot",
-    .doc = "y[.., j] = 1 where j equals the index, else 0; an index outside 0 ... depth - 1 gives zeros.",
-    .attrs = {{"depth", AttrKind::integer, int64_t{0}, "extent of the new last axis", true},
-              {"dtype", AttrKind::dtype, f32, "dtype of the result"}},
-    .fusion = Fusion::elementwise,
-    .infer = infer_one_hot,
-    .decompose = decompose_one_hot,
-    .gradient = Gradient::blocked,
-    .smooth = false,
-    .saves = Saves::nothing,
-    .samples = []() -> std::vector<Sample> {
-      return {{{sample({4}, 0, 6, i32)}, {{"depth", 6}}},
-              {{sample({2, 3}, -1, 6, DType::i64)}, {{"depth", 5}, {"dtype", f64}}},
-              {{sample({0}, 0, 3, i32)}, {{"depth", 3}}},
-              {{sample({}, 0, 3, i32)}, {{"depth", 3}, {"dtype", i32}}}};
     },
 };
 

@@ -32,7 +32,8 @@ void batch_matmul_vjp(VjpArgs& v) {
 Cost matmul_cost(const Attrs&, std::span<const Type> in, std::span<const Type> out) {
   const Shape& a = in[0].shape;
   const double k = static_cast<double>(a[a.rank() - 1]);
-  return {2 * k * static_cast<double>(out[0].elements()), static_cast<double>(in[0].bytes() + in[1].bytes() + out[0].bytes())};
+  return {2 * k * static_cast<double>(out[0].elements()),
+          static_cast<double>(in[0].bytes() + in[1].bytes() + out[0].bytes())};
 }
 
 /// Shape of the product; `m` and `n` say whether the result has those axes (1-d operands have none).
@@ -79,33 +80,34 @@ std::vector<Sym> decompose_matmul(const DecomposeArgs& d) {
 
 const OpDef op::batch_matmul = {
     .name = "batch_matmul",
-    .doc = "c[.., m, n] = sum over k of a[.., m, k] b[.., k, n]; equal ranks of at least 2 and equal batch extents. Halves "
-           "accumulate in f32.",
+    .doc =
+        "c[.., m, n] = sum over k of a[.., m, k] b[.., k, n]; equal ranks of at least 2 and equal batch extents. "
+        "Halves "
+        "accumulate in f32.",
     .min_inputs = 2,
     .max_inputs = 2,
     .tier = Tier::primitive,
     .fusion = Fusion::contraction,
     .infer = infer_batch_matmul,
     .vjp = batch_matmul_vjp,
-    .native = {BP_OP_MATMUL, [](const Attrs&, std::span<const Type>, std::span<const Type>,
-                                KernelOp& k) { k.code = BP_OP_MATMUL; }},
+    .native = {BP_OP_MATMUL,
+               [](const Attrs&, std::span<const Type>, std::span<const Type>, KernelOp& k) { k.code = BP_OP_MATMUL; }},
     .promotes = true,
     .saves = Saves::inputs,
     .cost = matmul_cost,
     .samples = []() -> std::vector<Sample> {
-      return {{{sample({4, 8}), sample({8, 5})}, {}},
-              {{sample({3, 7}), sample({7, 1})}, {}},
-              {{sample({1, 33}), sample({33, 17})}, {}},
-              {{sample({2, 3, 4, 5}), sample({2, 3, 5, 6})}, {}},
-              {{sample({2, 0, 4}), sample({2, 4, 3})}, {}},
-              {{sample({3, 0}), sample({0, 2})}, {}}};
+      return {{{sample({4, 8}), sample({8, 5})}, {}},       {{sample({3, 7}), sample({7, 1})}, {}},
+              {{sample({1, 33}), sample({33, 17})}, {}},    {{sample({2, 3, 4, 5}), sample({2, 3, 5, 6})}, {}},
+              {{sample({2, 0, 4}), sample({2, 4, 3})}, {}}, {{sample({3, 0}), sample({0, 2})}, {}}};
     },
 };
 
 const OpDef op::matmul = {
     .name = "matmul",
-    .doc = "Matrix product as in NumPy: a[.., M, K] x b[.., K, N] -> c[.., M, N], batch axes broadcast; a 1-d operand is a row on "
-           "the left or a column on the right, and the axis it lacks is missing in the result.",
+    .doc =
+        "Matrix product as in NumPy: a[.., M, K] x b[.., K, N] -> c[.., M, N], batch axes broadcast; a 1-d operand is "
+        "a row on "
+        "the left or a column on the right, and the axis it lacks is missing in the result.",
     .min_inputs = 2,
     .max_inputs = 2,
     .fusion = Fusion::contraction,

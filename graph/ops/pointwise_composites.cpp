@@ -107,7 +107,8 @@ OpDef define(const Activation& a) {
 }
 
 OpDef define_compare(std::string_view name, std::string_view doc, std::vector<Sym> (*decompose)(const DecomposeArgs&)) {
-  OpDef op = define({name, doc, decompose, infer_compare, compare_samples, nullptr, Saves::nothing, {}, Gradient::blocked});
+  OpDef op =
+      define({name, doc, decompose, infer_compare, compare_samples, nullptr, Saves::nothing, {}, Gradient::blocked});
   op.min_inputs = op.max_inputs = 2;
   op.promotes = true;
   return op;
@@ -117,46 +118,77 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-const OpDef op::gt = define_compare("gt", "y = (a > b), bool; false for NaN", [](const DecomposeArgs& a) -> std::vector<Sym> {
-  return {binary(op::lt, a.in[1], a.in[0])};
-});
-const OpDef op::ge = define_compare("ge", "y = (a >= b), bool; false for NaN", [](const DecomposeArgs& a) -> std::vector<Sym> {
-  return {binary(op::le, a.in[1], a.in[0])};
-});
-const OpDef op::square = define({"square", "y = x * x",
-                                 [](const DecomposeArgs& a) -> std::vector<Sym> { return {a.in[0] * a.in[0]}; }, kNumeric});
-const OpDef op::reciprocal = define({"reciprocal", "y = 1 / x",
-                                     [](const DecomposeArgs& a) -> std::vector<Sym> { return {1.0 / a.in[0]}; }, kFloats,
-                                     unary_samples<0.5, 3.0>});
-const OpDef op::sign = define({"sign", "y = 1 for x > 0, -1 for x < 0, else x (0, -0, NaN).", decompose_sign, kNumeric, kAround0,
-                               nullptr, Saves::nothing, {}, Gradient::blocked});
-const OpDef op::relu = define({"relu", "y = max(x, 0); the gradient at 0 is 0.", decompose_relu, kNumeric, kAround0, relu_vjp,
-                               Saves::outputs});
-const OpDef op::leaky_relu = define({"leaky_relu", "y = x for x > 0, else slope * x.", decompose_leaky_relu, kFloats, kAround0,
-                                     nullptr, Saves::inputs, {{"slope", AttrKind::real, 0.01, "factor for x <= 0"}}});
-const OpDef op::elu = define({"elu", "y = x for x > 0, else alpha * (e^x - 1).", decompose_elu, kFloats, kAround0, nullptr,
-                              Saves::inputs, {{"alpha", AttrKind::real, 1.0, "limit at -inf, negated"}}});
-const OpDef op::sigmoid = define({"sigmoid", "y = 1 / (1 + e^-x)", decompose_sigmoid, kFloats, kAround0, sigmoid_vjp, Saves::outputs});
-const OpDef op::silu = define({"silu", "y = x / (1 + e^-x)",
-                               [](const DecomposeArgs& a) -> std::vector<Sym> { return {a.in[0] * unary(op::sigmoid, a.in[0])}; }});
-const OpDef op::softplus = define({"softplus", "y = ln(1 + e^x), without overflow", decompose_softplus, kFloats, kAround0,
-                                   softplus_vjp, Saves::inputs});
-const OpDef op::gelu = define({"gelu", "y = x/2 (1 + erf(x / sqrt 2)), or with `approximate` x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).",
-                               decompose_gelu, kFloats,
-                               []() -> std::vector<Sample> {
-                                 std::vector<Sample> out = kAround0();
-                                 out.push_back({{sample({3, 5})}, {{"approximate", true}}});
-                                 return out;
-                               },
-                               nullptr, Saves::inputs, {{"approximate", AttrKind::boolean, false, "the formula with tanh"}}});
-const OpDef op::clip = define({"clip", "y = min(max(x, low), high); the gradient is 1 inside and on the bounds.", decompose_clip, kNumeric,
-                               []() -> std::vector<Sample> {
-                                 std::vector<Sample> out = kAround0();
-                                 for (Sample& s : out) s.attrs = {{"low", -1.0}, {"high", 1.5}};
-                                 out.push_back({{sample({5, 3})}, {{"low", 0.25}}});
-                                 return out;
-                               },
-                               clip_vjp, Saves::inputs,
-                               {{"low", AttrKind::real, -kInf, "least result"}, {"high", AttrKind::real, kInf, "greatest result"}}});
+const OpDef op::gt =
+    define_compare("gt", "y = (a > b), bool; false for NaN",
+                   [](const DecomposeArgs& a) -> std::vector<Sym> { return {binary(op::lt, a.in[1], a.in[0])}; });
+const OpDef op::ge =
+    define_compare("ge", "y = (a >= b), bool; false for NaN",
+                   [](const DecomposeArgs& a) -> std::vector<Sym> { return {binary(op::le, a.in[1], a.in[0])}; });
+const OpDef op::square = define(
+    {"square", "y = x * x", [](const DecomposeArgs& a) -> std::vector<Sym> { return {a.in[0] * a.in[0]}; }, kNumeric});
+const OpDef op::reciprocal =
+    define({"reciprocal", "y = 1 / x", [](const DecomposeArgs& a) -> std::vector<Sym> { return {1.0 / a.in[0]}; },
+            kFloats, unary_samples<0.5, 3.0>});
+const OpDef op::sign = define({"sign",
+                               "y = 1 for x > 0, -1 for x < 0, else x (0, -0, NaN).",
+                               decompose_sign,
+                               kNumeric,
+                               kAround0,
+                               nullptr,
+                               Saves::nothing,
+                               {},
+                               Gradient::blocked});
+const OpDef op::relu = define(
+    {"relu", "y = max(x, 0); the gradient at 0 is 0.", decompose_relu, kNumeric, kAround0, relu_vjp, Saves::outputs});
+const OpDef op::leaky_relu = define({"leaky_relu",
+                                     "y = x for x > 0, else slope * x.",
+                                     decompose_leaky_relu,
+                                     kFloats,
+                                     kAround0,
+                                     nullptr,
+                                     Saves::inputs,
+                                     {{"slope", AttrKind::real, 0.01, "factor for x <= 0"}}});
+const OpDef op::elu = define({"elu",
+                              "y = x for x > 0, else alpha * (e^x - 1).",
+                              decompose_elu,
+                              kFloats,
+                              kAround0,
+                              nullptr,
+                              Saves::inputs,
+                              {{"alpha", AttrKind::real, 1.0, "limit at -inf, negated"}}});
+const OpDef op::sigmoid =
+    define({"sigmoid", "y = 1 / (1 + e^-x)", decompose_sigmoid, kFloats, kAround0, sigmoid_vjp, Saves::outputs});
+const OpDef op::silu = define({"silu", "y = x / (1 + e^-x)", [](const DecomposeArgs& a) -> std::vector<Sym> {
+                                 return {a.in[0] * unary(op::sigmoid, a.in[0])};
+                               }});
+const OpDef op::softplus = define({"softplus", "y = ln(1 + e^x), without overflow", decompose_softplus, kFloats,
+                                   kAround0, softplus_vjp, Saves::inputs});
+const OpDef op::gelu =
+    define({"gelu",
+            "y = x/2 (1 + erf(x / sqrt 2)), or with `approximate` x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).",
+            decompose_gelu,
+            kFloats,
+            []() -> std::vector<Sample> {
+              std::vector<Sample> out = kAround0();
+              out.push_back({{sample({3, 5})}, {{"approximate", true}}});
+              return out;
+            },
+            nullptr,
+            Saves::inputs,
+            {{"approximate", AttrKind::boolean, false, "the formula with tanh"}}});
+const OpDef op::clip =
+    define({"clip",
+            "y = min(max(x, low), high); the gradient is 1 inside and on the bounds.",
+            decompose_clip,
+            kNumeric,
+            []() -> std::vector<Sample> {
+              std::vector<Sample> out = kAround0();
+              for (Sample& s : out) s.attrs = {{"low", -1.0}, {"high", 1.5}};
+              out.push_back({{sample({5, 3})}, {{"low", 0.25}}});
+              return out;
+            },
+            clip_vjp,
+            Saves::inputs,
+            {{"low", AttrKind::real, -kInf, "least result"}, {"high", AttrKind::real, kInf, "greatest result"}}});
 
 }  // namespace backplane::graph

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random numbers as pure functions of a key: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011), the same bits on every device, native or decomposed.
+// Random numbers as pure functions of a key: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011), the same bits on every device, native or decomposed.
 //
 // Key: i32[4] = {seed low, seed high, offset low, offset high}. Flat element e of the result is word e % 4 of the block
 // e / 4: Philox with key (seed low, seed high) and counter (low(e / 4), high(e / 4), offset low, offset high).
@@ -44,11 +44,13 @@ Sym philox(Sym key, int64_t blocks) {
   Builder& b = *key.builder;
   Sym k[2] = {key_word(key, 0), key_word(key, 1)};
   const Sym counter = iota(b, blocks, i32);
-  Sym c[4] = {counter, expand(word(b, 0), {blocks}), expand(key_word(key, 2), {blocks}), expand(key_word(key, 3), {blocks})};
+  Sym c[4] = {counter, expand(word(b, 0), {blocks}), expand(key_word(key, 2), {blocks}),
+              expand(key_word(key, 3), {blocks})};
   for (int round = 0; round < kRounds; ++round) {
     const Sym high0 = multiply_high(c[0], kMultiplier[0]), low0 = c[0] * word(b, kMultiplier[0]);
     const Sym high1 = multiply_high(c[2], kMultiplier[1]), low1 = c[2] * word(b, kMultiplier[1]);
-    const Sym next[4] = {exclusive_or(exclusive_or(high1, c[1]), k[0]), low1, exclusive_or(exclusive_or(high0, c[3]), k[1]), low0};
+    const Sym next[4] = {exclusive_or(exclusive_or(high1, c[1]), k[0]), low1,
+                         exclusive_or(exclusive_or(high0, c[3]), k[1]), low0};
     std::copy(std::begin(next), std::end(next), c);
     for (int i = 0; i < 2; ++i) k[i] = k[i] + word(b, kWeyl[i]);
   }
@@ -96,7 +98,8 @@ std::vector<Sym> decompose_dropout(const DecomposeArgs& a) { return {drop(a.attr
 void dropout_vjp(VjpArgs& a) { a.dx[0] = drop(a.attrs, a.dy[0], a.in[1]); }
 
 void require_key(const InferArgs& args, size_t operand) {
-  if (args.in[operand] != Type{i32, {4}}) args.fail("the key has to be i32[4]: seed low, seed high, offset low, offset high");
+  if (args.in[operand] != Type{i32, {4}})
+    args.fail("the key has to be i32[4]: seed low, seed high, offset low, offset high");
 }
 
 template <DType D>
@@ -106,7 +109,8 @@ std::vector<Type> infer_random(const InferArgs& args) {
   for (const int64_t extent : shape) {
     if (extent < 0) args.fail("shape " + shape.to_string() + " has a negative extent");
   }
-  if (shape.elements() >= int64_t{1} << 32) args.fail("one draw gives fewer than 2^32 numbers", "draw in parts, with other offsets");
+  if (shape.elements() >= int64_t{1} << 32)
+    args.fail("one draw gives fewer than 2^32 numbers", "draw in parts, with other offsets");
   return {{D, shape}};
 }
 
@@ -150,13 +154,17 @@ OpDef define(std::string_view name, std::string_view doc, std::vector<Type> (*in
 
 }  // namespace
 
-const OpDef op::random_bits = define("random_bits", "32 random bits per element, i32, from the i32[4] key: Philox4x32-10.", infer_random<i32>,
-                                     decompose_bits, {BP_OP_RANDOM, encode<BP_RANDOM_BITS>});
-const OpDef op::random_uniform = define("random_uniform", "y = (bits >> 8) 2^-24, f32 in [0, 1), from the i32[4] key.", infer_random<f32>,
-                                        decompose_uniform, {BP_OP_RANDOM, encode<BP_RANDOM_UNIFORM>});
-const OpDef op::random_normal = define("random_normal", "y = sqrt(-2 ln(1 - u)) cos(2 pi v), f32, mean 0 and variance 1; u and v are the two "
-                                       "rows of random_uniform(key) of shape [2, n].",
-                                       infer_random<f32>, decompose_normal, {});
+const OpDef op::random_bits =
+    define("random_bits", "32 random bits per element, i32, from the i32[4] key: Philox4x32-10.", infer_random<i32>,
+           decompose_bits, {BP_OP_RANDOM, encode<BP_RANDOM_BITS>});
+const OpDef op::random_uniform =
+    define("random_uniform", "y = (bits >> 8) 2^-24, f32 in [0, 1), from the i32[4] key.", infer_random<f32>,
+           decompose_uniform, {BP_OP_RANDOM, encode<BP_RANDOM_UNIFORM>});
+const OpDef op::random_normal =
+    define("random_normal",
+           "y = sqrt(-2 ln(1 - u)) cos(2 pi v), f32, mean 0 and variance 1; u and v are the two "
+           "rows of random_uniform(key) of shape [2, n].",
+           infer_random<f32>, decompose_normal, {});
 
 const OpDef op::dropout = {
     .name = "dropout",

@@ -2,8 +2,6 @@
 // Reductions as devices know them: the named axes shrink to extent 1. What users call, with keepdims and negative axes,
 // is in reduce_composites.cpp.
 
-#include <numeric>
-
 #include "ops/common.h"
 
 namespace backplane::graph {
@@ -124,10 +122,10 @@ std::vector<Sym> decompose_arg(const DecomposeArgs& a, const OpDef& extremum) {
 }
 
 std::vector<Sample> samples() {
-  return {{{sample({4, 8})}, {{"axes", Ints{1}}}},          {{sample({3, 7})}, {{"axes", Ints{0}}}},
-          {{sample({2, 3, 5})}, {{"axes", Ints{0, 2}}}},    {{sample({2, 1, 5})}, {{"axes", Ints{1}}}},
-          {{sample({4, 33})}, {{"axes", Ints{0, 1}}}},      {{sample({2, 3, 4, 5})}, {{"axes", Ints{1, 2}}}},
-          {{sample({0, 3})}, {{"axes", Ints{1}}}},          {{sample({2, 3})}, {{"axes", Ints{}}}}};
+  return {{{sample({4, 8})}, {{"axes", Ints{1}}}},       {{sample({3, 7})}, {{"axes", Ints{0}}}},
+          {{sample({2, 3, 5})}, {{"axes", Ints{0, 2}}}}, {{sample({2, 1, 5})}, {{"axes", Ints{1}}}},
+          {{sample({4, 33})}, {{"axes", Ints{0, 1}}}},   {{sample({2, 3, 4, 5})}, {{"axes", Ints{1, 2}}}},
+          {{sample({0, 3})}, {{"axes", Ints{1}}}},       {{sample({2, 3})}, {{"axes", Ints{}}}}};
 }
 std::vector<Sample> samples_with_empty() {
   std::vector<Sample> out = samples();
@@ -136,7 +134,7 @@ std::vector<Sample> samples_with_empty() {
 }
 std::vector<Sample> prod_samples() {
   std::vector<Sample> out = samples_with_empty();
-  // Integers from {-1, 0, 1} cast by the test would not be smooth; a narrow range keeps 33 * 4 factors in range.
+  // A narrow range keeps products of 132 factors in range.
   for (Sample& s : out) s.inputs[0].low = 0.7, s.inputs[0].high = 1.3;
   return out;
 }
@@ -173,30 +171,39 @@ OpDef define(const Reduction& r) {
 
 }  // namespace
 
-const OpDef op::reduce_sum = define({"reduce_sum", "Sum over `axes`, which keep extent 1; 0 for no elements. Halves accumulate in f32.",
-                                     Tier::primitive, infer_reduce<Kinds::numeric>, nullptr, sum_vjp, encode<BP_REDUCE_SUM>,
-                                     Saves::nothing, samples_with_empty});
-const OpDef op::reduce_max = define({"reduce_max", "Maximum over `axes`, which keep extent 1; -inf or the lowest value for no elements, NaN "
-                                     "if there is one. Equal maxima share the gradient.",
-                                     Tier::primitive, infer_reduce<Kinds::any>, nullptr, extremum_vjp, encode<BP_REDUCE_MAX>,
-                                     Saves::inputs_and_outputs, samples_with_empty});
-const OpDef op::reduce_min = define({"reduce_min", "Minimum over `axes`, which keep extent 1; inf or the highest value for no elements, NaN if "
-                                     "there is one. Equal minima share the gradient.",
-                                     Tier::composite, infer_reduce<Kinds::any>, decompose_min, extremum_vjp, encode<BP_REDUCE_MIN>,
-                                     Saves::inputs_and_outputs, samples_with_empty});
-const OpDef op::reduce_prod = define({"reduce_prod", "Product over `axes`, which keep extent 1; 1 for no elements. The gradient multiplies the "
-                                      "other elements and divides by none, so zeros do no harm.",
-                                      Tier::primitive, infer_reduce<Kinds::numeric>, nullptr, prod_vjp, encode<BP_REDUCE_PROD>,
-                                      Saves::inputs, prod_samples});
-const OpDef op::reduce_argmax = define({"reduce_argmax", "i32 row-major position of the maximum within `axes`, which keep extent 1; the first "
-                                        "of equal ones, the first NaN if there is one.",
-                                        Tier::composite, infer_arg,
-                                        [](const DecomposeArgs& a) { return decompose_arg(a, op::reduce_max); }, nullptr,
-                                        encode<BP_REDUCE_ARGMAX>, Saves::nothing, samples, Gradient::blocked});
-const OpDef op::reduce_argmin = define({"reduce_argmin", "i32 row-major position of the minimum within `axes`, which keep extent 1; the first "
-                                        "of equal ones, the first NaN if there is one.",
-                                        Tier::composite, infer_arg,
-                                        [](const DecomposeArgs& a) { return decompose_arg(a, op::reduce_min); }, nullptr,
-                                        encode<BP_REDUCE_ARGMIN>, Saves::nothing, samples, Gradient::blocked});
+const OpDef op::reduce_sum =
+    define({"reduce_sum", "Sum over `axes`, which keep extent 1; 0 for no elements. Halves accumulate in f32.",
+            Tier::primitive, infer_reduce<Kinds::numeric>, nullptr, sum_vjp, encode<BP_REDUCE_SUM>, Saves::nothing,
+            samples_with_empty});
+const OpDef op::reduce_max =
+    define({"reduce_max",
+            "Maximum over `axes`, which keep extent 1; -inf or the lowest value for no elements, NaN "
+            "if there is one. Equal maxima share the gradient.",
+            Tier::primitive, infer_reduce<Kinds::any>, nullptr, extremum_vjp, encode<BP_REDUCE_MAX>,
+            Saves::inputs_and_outputs, samples_with_empty});
+const OpDef op::reduce_min =
+    define({"reduce_min",
+            "Minimum over `axes`, which keep extent 1; inf or the highest value for no elements, NaN if "
+            "there is one. Equal minima share the gradient.",
+            Tier::composite, infer_reduce<Kinds::any>, decompose_min, extremum_vjp, encode<BP_REDUCE_MIN>,
+            Saves::inputs_and_outputs, samples_with_empty});
+const OpDef op::reduce_prod =
+    define({"reduce_prod",
+            "Product over `axes`, which keep extent 1; 1 for no elements. The gradient multiplies the "
+            "other elements and divides by none, so zeros do no harm.",
+            Tier::primitive, infer_reduce<Kinds::numeric>, nullptr, prod_vjp, encode<BP_REDUCE_PROD>, Saves::inputs,
+            prod_samples});
+const OpDef op::reduce_argmax =
+    define({"reduce_argmax",
+            "i32 row-major position of the maximum within `axes`, which keep extent 1; the first "
+            "of equal ones, the first NaN if there is one.",
+            Tier::composite, infer_arg, [](const DecomposeArgs& a) { return decompose_arg(a, op::reduce_max); },
+            nullptr, encode<BP_REDUCE_ARGMAX>, Saves::nothing, samples, Gradient::blocked});
+const OpDef op::reduce_argmin =
+    define({"reduce_argmin",
+            "i32 row-major position of the minimum within `axes`, which keep extent 1; the first "
+            "of equal ones, the first NaN if there is one.",
+            Tier::composite, infer_arg, [](const DecomposeArgs& a) { return decompose_arg(a, op::reduce_min); },
+            nullptr, encode<BP_REDUCE_ARGMIN>, Saves::nothing, samples, Gradient::blocked});
 
 }  // namespace backplane::graph

@@ -108,7 +108,8 @@ std::vector<Sample> arg_samples() {
           {{sample({0, 3})}, {{"axis", 1}}}};
 }
 
-const AttrSpec kAxes{"axes", AttrKind::integers, Ints{}, "axes to reduce, negative ones count from the end; none means all"};
+const AttrSpec kAxes{"axes", AttrKind::integers, Ints{},
+                     "axes to reduce, negative ones count from the end; none means all"};
 const AttrSpec kKeepdims{"keepdims", AttrKind::boolean, false, "reduced axes stay with extent 1"};
 
 OpDef define(std::string_view name, std::string_view doc, std::vector<Type> (*infer)(const InferArgs&),
@@ -124,7 +125,8 @@ OpDef define(std::string_view name, std::string_view doc, std::vector<Type> (*in
 }
 
 OpDef define_prod() {
-  OpDef op = define("prod", "Product over `axes`; 1 for no elements.", infer_reduction<Kinds::numeric>, decompose_plain<op::reduce_prod>);
+  OpDef op = define("prod", "Product over `axes`; 1 for no elements.", infer_reduction<Kinds::numeric>,
+                    decompose_plain<op::reduce_prod>);
   op.samples = narrow_samples;
   return op;
 }
@@ -162,8 +164,8 @@ OpDef define_arg(std::string_view name, std::string_view doc, std::vector<Sym> (
 
 }  // namespace
 
-const OpDef op::sum = define("sum", "Sum over `axes`; 0 for no elements. Halves accumulate in f32.", infer_reduction<Kinds::numeric>,
-                             decompose_plain<op::reduce_sum>);
+const OpDef op::sum = define("sum", "Sum over `axes`; 0 for no elements. Halves accumulate in f32.",
+                             infer_reduction<Kinds::numeric>, decompose_plain<op::reduce_sum>);
 const OpDef op::max = define("max", "Maximum over `axes`; NaN if there is one. Equal maxima share the gradient.",
                              infer_reduction<Kinds::any>, decompose_plain<op::reduce_max>);
 const OpDef op::min = define("min", "Minimum over `axes`; NaN if there is one. Equal minima share the gradient.",
@@ -172,10 +174,12 @@ const OpDef op::prod = define_prod();
 const OpDef op::mean = define("mean", "y = sum(x) / n over `axes`; NaN for no elements. Halves accumulate in f32.",
                               infer_reduction<Kinds::floats>, decompose_mean);
 const OpDef op::variance = define_variance();
-const OpDef op::argmax = define_arg("argmax", "i32 index of the maximum along `axis`; the first of equal ones, the first NaN if there is one.",
-                                    decompose_arg<op::reduce_argmax>);
-const OpDef op::argmin = define_arg("argmin", "i32 index of the minimum along `axis`; the first of equal ones, the first NaN if there is one.",
-                                    decompose_arg<op::reduce_argmin>);
+const OpDef op::argmax = define_arg(
+    "argmax", "i32 index of the maximum along `axis`; the first of equal ones, the first NaN if there is one.",
+    decompose_arg<op::reduce_argmax>);
+const OpDef op::argmin = define_arg(
+    "argmin", "i32 index of the minimum along `axis`; the first of equal ones, the first NaN if there is one.",
+    decompose_arg<op::reduce_argmin>);
 const OpDef op::logsumexp = define_logsumexp();
 
 }  // namespace backplane::graph

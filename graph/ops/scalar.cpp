@@ -46,7 +46,8 @@ std::vector<Sample> cast_samples() {
 }
 
 std::vector<Sample> logical_not_samples() {
-  return {{{sample({3, 5}, 0, 2, boolean)}, {}}, {{sample({2, 3}, -9, 9, i32)}, {}}, {{sample({0}, 0, 2, boolean)}, {}}};
+  return {
+      {{sample({3, 5}, 0, 2, boolean)}, {}}, {{sample({2, 3}, -9, 9, i32)}, {}}, {{sample({0}, 0, 2, boolean)}, {}}};
 }
 
 /// The fields in which unary ops differ.
@@ -76,8 +77,10 @@ OpDef define(const Unary& u) {
 }
 
 OpDef define_cast() {
-  OpDef op = define({"cast", "y = x in another dtype, same shape. Float to integer truncates and saturates, NaN gives 0; to "
-                             "bool: x != 0.", BP_S_CAST, infer_cast, cast_vjp, Saves::nothing, cast_samples});
+  OpDef op = define({"cast",
+                     "y = x in another dtype, same shape. Float to integer truncates and saturates, NaN gives 0; to "
+                     "bool: x != 0.",
+                     BP_S_CAST, infer_cast, cast_vjp, Saves::nothing, cast_samples});
   op.attrs = {{"dtype", AttrKind::dtype, f32, "dtype of the result", true}};
   op.in_place = false;  // element sizes differ in general
   return op;
@@ -92,25 +95,30 @@ constexpr auto kPositive = unary_samples<0.5, 3.0>;
 
 const OpDef op::cast = define_cast();
 const OpDef op::neg = define({"neg", "y = -x. Integers wrap.", BP_S_NEG, kNumeric, neg_vjp, Saves::nothing, kAround0});
-const OpDef op::abs = define({"abs", "y = |x|; the gradient at 0 is 0.", BP_S_ABS, kNumeric, abs_vjp, Saves::inputs, kAround0});
-const OpDef op::logical_not = define({"logical_not", "y = !x for bool, ~x (all bits) for integers.", BP_S_NOT,
-                                      infer_same<Kinds::logical>, nullptr, Saves::nothing, logical_not_samples,
-                                      Gradient::blocked});
+const OpDef op::abs =
+    define({"abs", "y = |x|; the gradient at 0 is 0.", BP_S_ABS, kNumeric, abs_vjp, Saves::inputs, kAround0});
+const OpDef op::logical_not =
+    define({"logical_not", "y = !x for bool, ~x (all bits) for integers.", BP_S_NOT, infer_same<Kinds::logical>,
+            nullptr, Saves::nothing, logical_not_samples, Gradient::blocked});
 const OpDef op::exp = define({"exp", "y = e^x", BP_S_EXP, kFloats, exp_vjp, Saves::outputs, kAround0});
-const OpDef op::log = define({"log", "y = ln x; NaN below 0, -inf at 0.", BP_S_LOG, kFloats, log_vjp, Saves::inputs, kPositive});
-const OpDef op::sqrt = define({"sqrt", "y = x^(1/2); NaN below 0.", BP_S_SQRT, kFloats, sqrt_vjp, Saves::outputs, kPositive});
-const OpDef op::rsqrt = define({"rsqrt", "y = x^(-1/2); NaN below 0, inf at 0.", BP_S_RSQRT, kFloats, rsqrt_vjp, Saves::outputs,
-                                kPositive});
+const OpDef op::log =
+    define({"log", "y = ln x; NaN below 0, -inf at 0.", BP_S_LOG, kFloats, log_vjp, Saves::inputs, kPositive});
+const OpDef op::sqrt =
+    define({"sqrt", "y = x^(1/2); NaN below 0.", BP_S_SQRT, kFloats, sqrt_vjp, Saves::outputs, kPositive});
+const OpDef op::rsqrt = define(
+    {"rsqrt", "y = x^(-1/2); NaN below 0, inf at 0.", BP_S_RSQRT, kFloats, rsqrt_vjp, Saves::outputs, kPositive});
 const OpDef op::sin = define({"sin", "y = sin x", BP_S_SIN, kFloats, sin_vjp, Saves::inputs, kAround0});
 const OpDef op::cos = define({"cos", "y = cos x", BP_S_COS, kFloats, cos_vjp, Saves::inputs, kAround0});
 const OpDef op::tanh = define({"tanh", "y = tanh x", BP_S_TANH, kFloats, tanh_vjp, Saves::outputs, kAround0});
-const OpDef op::erf = define({"erf", "y = 2/sqrt(pi) * integral of e^(-t^2) from 0 to x", BP_S_ERF, kFloats, erf_vjp, Saves::inputs,
-                              kAround0});
-const OpDef op::expm1 = define({"expm1", "y = e^x - 1, exact near 0", BP_S_EXPM1, kFloats, expm1_vjp, Saves::outputs, kAround0});
-const OpDef op::log1p = define({"log1p", "y = ln(1 + x), exact near 0", BP_S_LOG1P, kFloats, log1p_vjp, Saves::inputs, kPositive});
-const OpDef op::floor = define({"floor", "y = largest integer <= x", BP_S_FLOOR, kFloats, nullptr, Saves::nothing, kAround0,
-                                Gradient::blocked});
-const OpDef op::ceil = define({"ceil", "y = smallest integer >= x", BP_S_CEIL, kFloats, nullptr, Saves::nothing, kAround0,
-                               Gradient::blocked});
+const OpDef op::erf = define(
+    {"erf", "y = 2/sqrt(pi) * integral of e^(-t^2) from 0 to x", BP_S_ERF, kFloats, erf_vjp, Saves::inputs, kAround0});
+const OpDef op::expm1 =
+    define({"expm1", "y = e^x - 1, exact near 0", BP_S_EXPM1, kFloats, expm1_vjp, Saves::outputs, kAround0});
+const OpDef op::log1p =
+    define({"log1p", "y = ln(1 + x), exact near 0", BP_S_LOG1P, kFloats, log1p_vjp, Saves::inputs, kPositive});
+const OpDef op::floor = define(
+    {"floor", "y = largest integer <= x", BP_S_FLOOR, kFloats, nullptr, Saves::nothing, kAround0, Gradient::blocked});
+const OpDef op::ceil = define(
+    {"ceil", "y = smallest integer >= x", BP_S_CEIL, kFloats, nullptr, Saves::nothing, kAround0, Gradient::blocked});
 
 }  // namespace backplane::graph

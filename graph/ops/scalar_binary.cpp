@@ -63,7 +63,8 @@ std::vector<Type> infer_compare(const InferArgs& args) {
   return {{boolean, broadcast_shapes(args.in[0].shape, args.in[1].shape, args)}};
 }
 std::vector<Type> infer_where(const InferArgs& args) {
-  if (args.in[0].dtype != boolean) args.fail("the condition must be bool", "compare it with something, or cast it to bool");
+  if (args.in[0].dtype != boolean)
+    args.fail("the condition must be bool", "compare it with something, or cast it to bool");
   require_same_dtype(args, 1, 2);
   const Shape values = broadcast_shapes(args.in[1].shape, args.in[2].shape, args);
   return {{args.in[1].dtype, broadcast_shapes(args.in[0].shape, values, args)}};
@@ -74,8 +75,8 @@ template <double Low1, double High1, double Low2, double High2, DType D = f32>
 std::vector<Sample> binary_samples() {
   const auto a = [](Shape s) { return sample(s, Low1, High1, D); };
   const auto b = [](Shape s) { return sample(s, Low2, High2, D); };
-  return {{{a({4, 8}), b({4, 8})}, {}},    {{a({3, 5}), b({5})}, {}},          {{a({3, 1}), b({1, 7})}, {}},
-          {{a({5}), b({2, 3, 5})}, {}},    {{a({}), b({2, 3})}, {}},           {{a({0, 3}), b({1, 3})}, {}},
+  return {{{a({4, 8}), b({4, 8})}, {}},   {{a({3, 5}), b({5})}, {}}, {{a({3, 1}), b({1, 7})}, {}},
+          {{a({5}), b({2, 3, 5})}, {}},   {{a({}), b({2, 3})}, {}},  {{a({0, 3}), b({1, 3})}, {}},
           {{a({2, 1, 3}), b({4, 1})}, {}}};
 }
 std::vector<Sample> compare_samples() {
@@ -146,33 +147,37 @@ constexpr bool kCommutes = true;
 const OpDef op::add = define({"add", "y = a + b", BP_S_ADD, kNumeric, add_vjp, Saves::nothing, kPlain, kCommutes});
 const OpDef op::sub = define({"sub", "y = a - b", BP_S_SUB, kNumeric, sub_vjp, Saves::nothing, kPlain});
 const OpDef op::mul = define({"mul", "y = a * b", BP_S_MUL, kNumeric, mul_vjp, Saves::inputs, kPlain, kCommutes});
-const OpDef op::div = define({"div", "y = a / b; integers truncate towards zero and x / 0 = 0.", BP_S_DIV, kNumeric, div_vjp,
-                              Saves::inputs, kAwayFrom0});
-const OpDef op::rem = define({"rem", "y = a - b * trunc(a / b), with the sign of a; integers: x rem 0 = 0.", BP_S_REM, kNumeric,
-                              rem_vjp, Saves::inputs_and_outputs, kAwayFrom0});
-const OpDef op::pow = define({"pow", "y = a^b as in C99; the gradient to b is NaN for a < 0.", BP_S_POW, kFloats, pow_vjp,
-                              Saves::inputs_and_outputs, kPositive});
+const OpDef op::div = define({"div", "y = a / b; integers truncate towards zero and x / 0 = 0.", BP_S_DIV, kNumeric,
+                              div_vjp, Saves::inputs, kAwayFrom0});
+const OpDef op::rem = define({"rem", "y = a - b * trunc(a / b), with the sign of a; integers: x rem 0 = 0.", BP_S_REM,
+                              kNumeric, rem_vjp, Saves::inputs_and_outputs, kAwayFrom0});
+const OpDef op::pow = define({"pow", "y = a^b as in C99; the gradient to b is NaN for a < 0.", BP_S_POW, kFloats,
+                              pow_vjp, Saves::inputs_and_outputs, kPositive});
 // max and min do not commute to the bit: of +0 and -0 a device may give either, say the first.
-const OpDef op::maximum = define({"maximum", "y = max(a, b); NaN if either is NaN; equal operands share the gradient.", BP_S_MAX,
-                                  kAny, maximum_vjp, Saves::inputs, kPlain});
-const OpDef op::minimum = define({"minimum", "y = min(a, b); NaN if either is NaN; equal operands share the gradient.", BP_S_MIN,
-                                  kAny, minimum_vjp, Saves::inputs, kPlain});
+const OpDef op::maximum = define({"maximum", "y = max(a, b); NaN if either is NaN; equal operands share the gradient.",
+                                  BP_S_MAX, kAny, maximum_vjp, Saves::inputs, kPlain});
+const OpDef op::minimum = define({"minimum", "y = min(a, b); NaN if either is NaN; equal operands share the gradient.",
+                                  BP_S_MIN, kAny, minimum_vjp, Saves::inputs, kPlain});
 const OpDef op::eq = define({"eq", "y = (a == b), bool; false for NaN", BP_S_EQ, infer_compare, nullptr, Saves::nothing,
                              compare_samples, kCommutes});
 const OpDef op::ne = define({"ne", "y = (a != b), bool; true for NaN", BP_S_NE, infer_compare, nullptr, Saves::nothing,
                              compare_samples, kCommutes});
-const OpDef op::lt = define({"lt", "y = (a < b), bool; false for NaN", BP_S_LT, infer_compare, nullptr, Saves::nothing, compare_samples});
-const OpDef op::le = define({"le", "y = (a <= b), bool; false for NaN", BP_S_LE, infer_compare, nullptr, Saves::nothing, compare_samples});
-const OpDef op::bit_and = define({"bit_and", "y = a & b: logical for bool, bitwise for integers", BP_S_AND, kLogical, nullptr,
-                                  Saves::nothing, bit_samples, kCommutes});
-const OpDef op::bit_or = define({"bit_or", "y = a | b: logical for bool, bitwise for integers", BP_S_OR, kLogical, nullptr,
-                                 Saves::nothing, bit_samples, kCommutes});
-const OpDef op::bit_xor = define({"bit_xor", "y = a ^ b: logical for bool, bitwise for integers", BP_S_XOR, kLogical, nullptr,
-                                  Saves::nothing, bit_samples, kCommutes});
-const OpDef op::shift_left = define({"shift_left", "y = a << b; b is taken modulo the width", BP_S_SHL, kIntegers, nullptr,
-                                     Saves::nothing, kShift});
-const OpDef op::shift_right = define({"shift_right", "y = a >> b, logical: zeros come in from the left; b is taken modulo the "
-                                      "width", BP_S_SHR, kIntegers, nullptr, Saves::nothing, kShift});
+const OpDef op::lt = define(
+    {"lt", "y = (a < b), bool; false for NaN", BP_S_LT, infer_compare, nullptr, Saves::nothing, compare_samples});
+const OpDef op::le = define(
+    {"le", "y = (a <= b), bool; false for NaN", BP_S_LE, infer_compare, nullptr, Saves::nothing, compare_samples});
+const OpDef op::bit_and = define({"bit_and", "y = a & b: logical for bool, bitwise for integers", BP_S_AND, kLogical,
+                                  nullptr, Saves::nothing, bit_samples, kCommutes});
+const OpDef op::bit_or = define({"bit_or", "y = a | b: logical for bool, bitwise for integers", BP_S_OR, kLogical,
+                                 nullptr, Saves::nothing, bit_samples, kCommutes});
+const OpDef op::bit_xor = define({"bit_xor", "y = a ^ b: logical for bool, bitwise for integers", BP_S_XOR, kLogical,
+                                  nullptr, Saves::nothing, bit_samples, kCommutes});
+const OpDef op::shift_left = define(
+    {"shift_left", "y = a << b; b is taken modulo the width", BP_S_SHL, kIntegers, nullptr, Saves::nothing, kShift});
+const OpDef op::shift_right = define({"shift_right",
+                                      "y = a >> b, logical: zeros come in from the left; b is taken modulo the "
+                                      "width",
+                                      BP_S_SHR, kIntegers, nullptr, Saves::nothing, kShift});
 
 const OpDef op::where = {
     .name = "where",

@@ -2,8 +2,6 @@
 // Sliding windows as a view, and the adjoint that adds windows back. The two are each other's VJP, and between them
 // carry convolution and pooling where a device has no kernel for those.
 
-#include <numeric>
-
 #include "ops/common.h"
 
 namespace backplane::graph {
@@ -38,7 +36,9 @@ std::vector<Windowed> windows(const InferArgs& args, int rank) {
   return out;
 }
 
-std::vector<Windowed> windows(const Attrs& attrs, int rank) { return windows(InferArgs{"window", attrs, {}, {}}, rank); }
+std::vector<Windowed> windows(const Attrs& attrs, int rank) {
+  return windows(InferArgs{"window", attrs, {}, {}}, rank);
+}
 
 Shape windowed_shape(const Shape& shape, std::span<const Windowed> ws) {
   Shape out = shape;
@@ -126,31 +126,35 @@ std::vector<Sym> decompose_window_sum(const DecomposeArgs& a) {
     if (!windowed) order.push_back(i), outer_shape.push_back(target[i]);
   }
   Ints target_order = order;
-  for (const Windowed& w : ws) order.push_back(w.axis), target_order.push_back(w.axis), outer_shape.push_back(target[w.axis]);
+  for (const Windowed& w : ws)
+    order.push_back(w.axis), target_order.push_back(w.axis), outer_shape.push_back(target[w.axis]);
   for (int i = target.rank(); i < x.rank(); ++i) order.push_back(i);
 
   const Sym moved = permute(x, order);
   const int outer_rank = target.rank() - static_cast<int>(ws.size());
-  const int64_t outer = product(moved.shape(), 0, outer_rank), places = product(moved.shape(), outer_rank, moved.rank());
+  const int64_t outer = product(moved.shape(), 0, outer_rank),
+                places = product(moved.shape(), outer_rank, moved.rank());
   const int64_t space = product(Shape(outer_shape), outer_rank, target.rank());
   const Sym indices = reshape(window_indices(a.builder, target, ws), {places});
-  const Sym sums = apply1(op::scatter_add_rows, {},
-                          {full(a.builder, 0, x.dtype(), {outer, space, 1}), indices, reshape(moved, {outer, places, 1})});
+  const Sym sums =
+      apply1(op::scatter_add_rows, {},
+             {full(a.builder, 0, x.dtype(), {outer, space, 1}), indices, reshape(moved, {outer, places, 1})});
   Ints inverse(target_order.size());
-  for (size_t i = 0; i < target_order.size(); ++i) inverse[static_cast<size_t>(target_order[i])] = static_cast<int64_t>(i);
+  for (size_t i = 0; i < target_order.size(); ++i)
+    inverse[static_cast<size_t>(target_order[i])] = static_cast<int64_t>(i);
   return {permute(reshape(sums, Shape(outer_shape)), inverse)};
 }
 
-void window_sum_vjp(VjpArgs& a) {
-  a.dx[0] = apply(op::window, window_attrs(a.attrs), std::span(&a.dy[0], 1)).front();
-}
+void window_sum_vjp(VjpArgs& a) { a.dx[0] = apply(op::window, window_attrs(a.attrs), std::span(&a.dy[0], 1)).front(); }
 
 }  // namespace
 
 const OpDef op::window = {
     .name = "window",
-    .doc = "Sliding windows. Each named axis of extent L becomes the window's position, (L - dilation (size - 1) - 1) / stride + 1 "
-           "of them, and an axis of extent size is appended: y[.., p, .., s] = x[.., p stride + s dilation, ..].",
+    .doc =
+        "Sliding windows. Each named axis of extent L becomes the window's position, (L - dilation (size - 1) - 1) / "
+        "stride + 1 "
+        "of them, and an axis of extent size is appended: y[.., p, .., s] = x[.., p stride + s dilation, ..].",
     .attrs = {{"axes", AttrKind::integers, Ints{}, "axes to slide along", true},
               {"size", AttrKind::integers, Ints{}, "extent of the window, per axis", true},
               {"stride", AttrKind::integers, Ints{}, "distance of windows, per axis", true},
@@ -174,8 +178,9 @@ const OpDef op::window = {
 
 const OpDef op::window_sum = {
     .name = "window_sum",
-    .doc = "Adjoint of window: y of the given shape is the sum of all windows in x at their places, "
-           "y[j] = sum of x[p, s] over p stride + s dilation = j.",
+    .doc =
+        "Adjoint of window: y of the given shape is the sum of all windows in x at their places, "
+        "y[j] = sum of x[p, s] over p stride + s dilation = j.",
     .attrs = {{"axes", AttrKind::integers, Ints{}, "axes to slide along", true},
               {"size", AttrKind::integers, Ints{}, "extent of the window, per axis", true},
               {"stride", AttrKind::integers, Ints{}, "distance of windows, per axis", true},

@@ -49,7 +49,8 @@ std::optional<Case> best_variant(const OpDef& op, size_t index, const Sample& sa
 bool has_samples_by_rule(const OpDef& op) { return op.infer != nullptr && op.tier != Tier::deferred; }
 
 std::string Case::name() const {
-  std::string text = std::string(op->name) + ", sample " + std::to_string(sample) + ", " + std::string(name_of(dtype)) + ": (";
+  std::string text =
+      std::string(op->name) + ", sample " + std::to_string(sample) + ", " + std::string(name_of(dtype)) + ": (";
   for (size_t i = 0; i < inputs.size(); ++i) text += (i > 0 ? ", " : "") + inputs[i].type.to_string();
   return text + ") " + attrs.to_string();
 }
@@ -95,7 +96,8 @@ std::vector<Case> all_cases(std::span<const DType> dtypes) {
 CaseGraph apply_case(const Case& c) {
   CaseGraph g{std::make_unique<Graph>(), {}, {}, c.values()};
   for (size_t i = 0; i < c.inputs.size(); ++i) {
-    g.in.push_back(g.graph->sym(g.graph->add_input(Input::Kind::placeholder, c.inputs[i].type, "x" + std::to_string(i))));
+    g.in.push_back(
+        g.graph->sym(g.graph->add_input(Input::Kind::placeholder, c.inputs[i].type, "x" + std::to_string(i))));
   }
   g.out = g.graph->apply(*c.op, c.attrs, g.in);
   std::vector<Value> outputs;

@@ -30,8 +30,8 @@ struct Case {
 /// Ops that are applied by users or definitions; not input, constant and the like, whose meaning lies in the graph.
 bool has_samples_by_rule(const graph::OpDef& op);
 
-/// `dtypes` other than f32 replace the f32 operands of the samples, as many of them as inference accepts. A sample without
-/// f32 operands is there once. Filtered by BACKPLANE_TEST_OP (exact name) when that is set.
+/// `dtypes` other than f32 replace the f32 operands of the samples, as many of them as inference accepts. A sample
+/// without f32 operands is there once. Filtered by BACKPLANE_TEST_OP (exact name) when that is set.
 std::vector<Case> all_cases(std::span<const DType> dtypes);
 
 /// A graph with the case's operands as inputs.

@@ -10,8 +10,8 @@
 
 namespace backplane::test {
 
-/// Those that BACKPLANE_TEST_DEVICES lists by selector, or else those that were built, in order. Throws where one cannot be opened: a device that is
-/// asked for and missing is a failure.
+/// Those that BACKPLANE_TEST_DEVICES lists by selector, or else those that were built, in order. Throws where one
+/// cannot be opened: a device that is asked for and missing is a failure.
 const std::vector<graph::StreamPtr>& devices_under_test();
 /// The oracle.
 const graph::StreamPtr& oracle();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every op, sample and dtype on every device under test, forward and gradient, against the oracle and the decomposition.
+// Every op, sample and dtype on every device under test, forward and gradient, against the oracle and the
+// decomposition.
+
+#include "ops/devices.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +10,6 @@
 
 #include "backplane/graph/ops.h"
 #include "ops/cases.h"
-#include "ops/devices.h"
 #include "ops/expanded.h"
 
 namespace backplane::test {
@@ -24,7 +26,8 @@ void expect_near(const Case& c, const std::string& device, const char* what, con
   ASSERT_EQ(want.values.size(), got.size()) << c.name() << " on " << device;
   for (size_t i = 0; i < got.size(); ++i) {
     const std::string text = difference(want.values[i], got[i], want.tolerances[i]);
-    if (!text.empty()) ADD_FAILURE() << c.name() << " on " << device << ", " << what << ", output " << i << ": " << text;
+    if (!text.empty())
+      ADD_FAILURE() << c.name() << " on " << device << ", " << what << ", output " << i << ": " << text;
   }
 }
 
@@ -103,6 +106,36 @@ TEST(OpDevices, GradientsEqualTheOracle) {
       if (!g.out.empty()) compare(c, g, stream, "gradient", tally);
     }
     report(stream, "gradients", tally);
+  }
+}
+
+/// A device that rounded its operands to the next smaller dtype behind our back has to be caught.
+TEST(OpDevices, TolerancesNoticeOperandsOfLowerPrecision) {
+  for (const auto& [dtype, lower] : {std::pair{f32, f16}, std::pair{f64, f32}, std::pair{f32, bf16}}) {
+    size_t cases = 0, noticed = 0;
+    for (const Case& c : all_cases(std::span(&dtype, 1))) {
+      const CaseGraph g = apply_case(c);
+      const Reckoning want = reckon(*g.graph, g.values);
+      std::vector<Literal> rounded = g.values;
+      for (Literal& value : rounded) {
+        if (value.type.dtype != dtype) continue;
+        const std::vector<double> narrow = to_doubles(from_doubles({lower, value.type.shape}, to_doubles(value)));
+        value = from_doubles(value.type, narrow);
+      }
+      const std::vector<Literal> got = Evaluator(*g.graph, oracle())(rounded);
+      bool changed = false, caught = false;
+      for (size_t i = 0; i < got.size(); ++i) {
+        if (got[i].type.dtype != dtype) continue;
+        changed = changed || got[i].bytes != want.values[i].bytes;
+        caught = caught || !difference(want.values[i], got[i], want.tolerances[i]).empty();
+      }
+      cases += changed ? 1 : 0;
+      noticed += caught ? 1 : 0;
+    }
+    std::printf("[ ops      ] %s operands rounded to %s: noticed in %zu of %zu cases\n", name_of(dtype).data(),
+                name_of(lower).data(), noticed, cases);
+    EXPECT_GT(static_cast<double>(noticed), 0.9 * static_cast<double>(cases));
+    EXPECT_GT(cases, 100u);
   }
 }
 

@@ -36,11 +36,28 @@ class Expander final : public Builder {
 
 OpClass class_of(const OpDef& op) {
   switch (op.scalar_code) {
-    case BP_S_ADD: case BP_S_SUB: case BP_S_MUL: case BP_S_CAST: return OpClass::arithmetic;
-    case BP_S_DIV: case BP_S_REM: case BP_S_SQRT: case BP_S_RSQRT: return OpClass::division;
-    case BP_S_EXP: case BP_S_LOG: case BP_S_SIN: case BP_S_COS: case BP_S_TANH: case BP_S_ERF: case BP_S_EXPM1:
-    case BP_S_LOG1P: case BP_S_POW: return OpClass::transcendental;
-    default: return OpClass::exact;
+    case BP_S_ADD:
+    case BP_S_SUB:
+    case BP_S_MUL:
+    case BP_S_CAST:
+      return OpClass::arithmetic;
+    case BP_S_DIV:
+    case BP_S_REM:
+    case BP_S_SQRT:
+    case BP_S_RSQRT:
+      return OpClass::division;
+    case BP_S_EXP:
+    case BP_S_LOG:
+    case BP_S_SIN:
+    case BP_S_COS:
+    case BP_S_TANH:
+    case BP_S_ERF:
+    case BP_S_EXPM1:
+    case BP_S_LOG1P:
+    case BP_S_POW:
+      return OpClass::transcendental;
+    default:
+      return OpClass::exact;
   }
 }
 
@@ -58,7 +75,8 @@ int64_t terms(const Graph& graph, NodeId id) {
 
 /// Products add the errors of their factors; all else takes on the worst.
 bool multiplies(const OpDef& op) {
-  return op.scalar_code == BP_S_MUL || op.scalar_code == BP_S_DIV || op.scalar_code == BP_S_POW || &op == &op::batch_matmul;
+  return op.scalar_code == BP_S_MUL || op.scalar_code == BP_S_DIV || op.scalar_code == BP_S_POW ||
+         &op == &op::batch_matmul;
 }
 
 std::vector<double> error_model(const Graph& graph) {
@@ -72,7 +90,8 @@ std::vector<double> error_model(const Graph& graph) {
     }
     const DType dtype = graph.types_of(id)[0].dtype;
     const int64_t length = terms(graph, id);
-    const double step = length > 0 ? step_error(dtype, OpClass::accumulation, length) : step_error(dtype, class_of(*node.op));
+    const double step =
+        length > 0 ? step_error(dtype, OpClass::accumulation, length) : step_error(dtype, class_of(*node.op));
     if (is_float(dtype)) errors[id] = (multiplies(*node.op) ? sum : worst) + step;
   }
   return errors;
@@ -95,7 +114,8 @@ Expanded expand_fully(const Graph& graph) {
       map[id] = {target.add_constant(node.literal)};
     } else {
       std::vector<Sym> in;
-      for (const Value v : graph.inputs_of(id)) in.push_back({&expander, map[v.node][v.out].node, map[v.node][v.out].out});
+      for (const Value v : graph.inputs_of(id))
+        in.push_back({&expander, map[v.node][v.out].node, map[v.node][v.out].out});
       for (const Sym s : expander.apply(*node.op, node.attrs, in)) map[id].push_back({s.id, s.out});
     }
   }

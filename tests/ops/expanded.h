@@ -19,8 +19,8 @@ Expanded expand_fully(const graph::Graph& graph);
 
 /// Runs it on the oracle.
 struct Reckoning {
-  std::vector<Literal> values;          ///< the original's outputs, from the decomposition
-  std::vector<double> tolerances;       ///< for comparing them with another way of computing them
+  std::vector<Literal> values;     ///< the original's outputs, from the decomposition
+  std::vector<double> tolerances;  ///< for comparing them with another way of computing them
 };
 Reckoning reckon(const graph::Graph& graph, std::span<const Literal> inputs);
 

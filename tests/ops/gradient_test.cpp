@@ -187,7 +187,8 @@ TEST(OpGradients, VjpReadsOnlyWhatItDeclaresToSave) {
     }
     const Evaluator run(b.graph, oracle());
     const std::vector<Literal> want = run(b.values), got = run(poisoned);
-    for (size_t i = 0; i < want.size(); ++i) EXPECT_EQ(difference(want[i], got[i], 0), "") << c.name() << ", gradient " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      EXPECT_EQ(difference(want[i], got[i], 0), "") << c.name() << ", gradient " << i;
     ++cases;
   }
   std::printf("[ ops      ] saved values: %zu cases\n", cases);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers worked out here by plain loops or by hand, for ops where the oracle and the decomposition could be wrong together.
+// Answers worked out here by plain loops or by hand, for ops where the oracle and the decomposition could be wrong
+// together.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +24,9 @@ using Build = std::function<Sym(std::span<const Sym>)>;
 constexpr double kInf = std::numeric_limits<double>::infinity();
 const double kNaN = std::nan("");
 
-Literal tensor(const Shape& shape, const Numbers& values, DType dtype = f32) { return from_doubles({dtype, shape}, values); }
+Literal tensor(const Shape& shape, const Numbers& values, DType dtype = f32) {
+  return from_doubles({dtype, shape}, values);
+}
 Literal indices(const Shape& shape, const Numbers& values) { return tensor(shape, values, DType::i32); }
 
 /// Expects build(inputs) to have `shape` and `values` on every device under test.
@@ -31,7 +34,8 @@ void expect(const std::vector<Literal>& inputs, const Build& build, const Shape&
             double tolerance = 0) {
   Graph graph;
   std::vector<Sym> in;
-  for (const Literal& literal : inputs) in.push_back(graph.sym(graph.add_input(Input::Kind::placeholder, literal.type, "x")));
+  for (const Literal& literal : inputs)
+    in.push_back(graph.sym(graph.add_input(Input::Kind::placeholder, literal.type, "x")));
   const Sym out = build(in);
   graph.set_outputs({graph.value(out)});
   const Literal want = from_doubles({out.dtype(), shape}, values);
@@ -70,7 +74,9 @@ TEST(KnownAnswers, MatmulBroadcastsBatches) {
           }
           c.push_back(sum);
         }
-  expect({tensor({2, 1, 3, 4}, a), tensor({3, 4, 2}, b)}, [](auto in) { return matmul(in[0], in[1]); }, {2, 3, 3, 2}, c, 1e-4);
+  expect(
+      {tensor({2, 1, 3, 4}, a), tensor({3, 4, 2}, b)}, [](auto in) { return matmul(in[0], in[1]); }, {2, 3, 3, 2}, c,
+      1e-4);
 }
 
 TEST(KnownAnswers, MatmulOfVectorsDropsTheirAxes) {
@@ -96,14 +102,19 @@ TEST(KnownAnswers, Reductions) {
   expect({indices({4}, {7, -3, -3, 7})}, arg(op::argmin), {}, {1});
   const Numbers lowest = {-2147483648.0, 5};
   expect({indices({2}, lowest)}, arg(op::min), {}, {lowest[0]});
-  expect({tensor({4}, {2, 4, 4, 6})}, [](auto in) { return apply1(op::variance, {{"correction", int64_t{1}}}, {in[0]}); }, {},
-         {8.0 / 3}, 1e-6);
+  expect(
+      {tensor({4}, {2, 4, 4, 6})},
+      [](auto in) {
+        return apply1(op::variance, {{"correction", int64_t{1}}}, {in[0]});
+      },
+      {}, {8.0 / 3}, 1e-6);
   expect({tensor({3}, {60000, 60000, 60000}, f16)}, arg(op::mean), {}, {60000});  // their sum is no f16
 }
 
 TEST(KnownAnswers, LogsumexpAtTheEdges) {
   const auto f = [](auto in) { return apply1(op::logsumexp, {{"axes", Ints{1}}}, {in[0]}); };
-  expect({tensor({4, 2}, {1e4, 1e4, -kInf, -kInf, -1e4, 0, kInf, 1})}, f, {4}, {1e4 + std::log(2.0), -kInf, 0, kInf}, 1e-3);
+  expect({tensor({4, 2}, {1e4, 1e4, -kInf, -kInf, -1e4, 0, kInf, 1})}, f, {4}, {1e4 + std::log(2.0), -kInf, 0, kInf},
+         1e-3);
   expect({tensor({2, 2}, {0, 0, -kInf, -kInf})}, gradient_of(f, 0), {2, 2}, {0.5, 0.5, 0, 0}, 1e-6);
 }
 
@@ -153,24 +164,33 @@ TEST(KnownAnswers, IndicesOutsideReadZeroAndAddNowhere) {
   expect({x, indices({4}, {2, -1, 3, 0})}, at(op::gather, 1), {2, 4}, {3, 0, 0, 1, 6, 0, 0, 4});
   expect({x, indices({2, 2}, {2, -1, 3, 0})}, at(op::take_along_axis, 1), {2, 2}, {3, 0, 0, 4});
   expect({x, indices({1, 3}, {1, 0, 2})}, at(op::take_along_axis, 0), {1, 3}, {4, 2, 0});
-  expect({tensor({3}, {10, 20, 30}), indices({5}, {1, 1, -1, 7, 2}), tensor({5}, {1, 2, 3, 4, 5})}, at(op::scatter_add, 0), {3},
-         {10, 23, 35});
-  expect({indices({3}, {0, 2, 5})}, [](auto in) { return apply1(op::one_hot, {{"depth", int64_t{3}}}, {in[0]}); }, {3, 3},
-         {1, 0, 0, 0, 0, 1, 0, 0, 0});
+  expect({tensor({3}, {10, 20, 30}), indices({5}, {1, 1, -1, 7, 2}), tensor({5}, {1, 2, 3, 4, 5})},
+         at(op::scatter_add, 0), {3}, {10, 23, 35});
+  expect({indices({3}, {0, 2, 5})},
+         [](auto in) {
+           return apply1(op::one_hot, {{"depth", int64_t{3}}}, {in[0]});
+         },
+         {3, 3}, {1, 0, 0, 0, 0, 1, 0, 0, 0});
   const auto gather0 = at(op::gather, 0);
   expect({tensor({3}, {7, 8, 9}), indices({4}, {2, 2, 0, -5})}, gradient_of(gather0, 0), {3}, {1, 0, 2});
 }
 
 TEST(KnownAnswers, WindowsAndTheirSums) {
   const auto window = [](auto in) {
-    return apply1(op::window, {{"axes", Ints{0}}, {"size", Ints{3}}, {"stride", Ints{2}}, {"dilation", Ints{2}}}, {in[0]});
+    return apply1(op::window, {{"axes", Ints{0}}, {"size", Ints{3}}, {"stride", Ints{2}}, {"dilation", Ints{2}}},
+                  {in[0]});
   };
   expect({tensor({8}, counted(8))}, window, {2, 3}, {0, 2, 4, 2, 4, 6});
   // Every element counts as often as windows see it; element 7 and the odd ones are seen by none.
   expect({tensor({8}, counted(8))}, gradient_of(window, 0), {8}, {1, 0, 2, 0, 2, 0, 1, 0});
   const auto sum2d = [](auto in) {
-    return apply1(op::window_sum, {{"axes", Ints{0, 1}}, {"size", Ints{2, 2}}, {"stride", Ints{1, 1}}, {"dilation", Ints{1, 1}},
-                                   {"shape", Ints{3, 3}}}, {in[0]});
+    return apply1(op::window_sum,
+                  {{"axes", Ints{0, 1}},
+                   {"size", Ints{2, 2}},
+                   {"stride", Ints{1, 1}},
+                   {"dilation", Ints{1, 1}},
+                   {"shape", Ints{3, 3}}},
+                  {in[0]});
   };
   Numbers sums(9, 0);
   const Numbers x = counted(16, 1);
@@ -190,25 +210,37 @@ TEST(KnownAnswers, SlicesPadsAndPlaces) {
   expect({x}, slice1(1, -1, 3), {2}, {1, 4});
   expect({x}, slice1(2, 2, 1), {0}, {});
   expect({x}, gradient_of(slice1(5, -1, -2), 0), {6}, {0, 1, 0, 1, 0, 1});
-  expect({tensor({2}, {1, 2})}, [](auto in) {
-    return apply1(op::pad, {{"low", Ints{1}}, {"high", Ints{2}}, {"value", -9.0}}, {in[0]});
-  }, {5}, {-9, 1, 2, -9, -9});
-  expect({indices({2}, {1, 2})}, [](auto in) {
-    return apply1(op::pad, {{"low", Ints{1}}, {"high", Ints{0}}, {"value", 3.0}}, {in[0]});
-  }, {3}, {3, 1, 2});
-  expect({x, tensor({2}, {40, 50})}, [](auto in) {
-    return apply1(op::slice_update, {{"start", Ints{4}}, {"step", Ints{-3}}}, {in[0], in[1]});
-  }, {6}, {0, 50, 2, 3, 40, 5});
-  expect({tensor({1, 2}, {1, 2}), tensor({2, 2}, {3, 4, 5, 6})}, [](auto in) { return apply1(op::concat, {}, {in[0], in[1]}); },
+  expect({tensor({2}, {1, 2})},
+         [](auto in) {
+           return apply1(op::pad, {{"low", Ints{1}}, {"high", Ints{2}}, {"value", -9.0}}, {in[0]});
+         },
+         {5}, {-9, 1, 2, -9, -9});
+  expect({indices({2}, {1, 2})},
+         [](auto in) {
+           return apply1(op::pad, {{"low", Ints{1}}, {"high", Ints{0}}, {"value", 3.0}}, {in[0]});
+         },
+         {3}, {3, 1, 2});
+  expect({x, tensor({2}, {40, 50})},
+         [](auto in) {
+           return apply1(op::slice_update, {{"start", Ints{4}}, {"step", Ints{-3}}}, {in[0], in[1]});
+         },
+         {6}, {0, 50, 2, 3, 40, 5});
+  expect({tensor({1, 2}, {1, 2}), tensor({2, 2}, {3, 4, 5, 6})},
+         [](auto in) {
+           return apply1(op::concat, {}, {in[0], in[1]});
+         },
          {3, 2}, {1, 2, 3, 4, 5, 6});
-  expect({tensor({2}, {1, 2}), tensor({2}, {3, 4})}, [](auto in) {
-    return apply1(op::stack, {{"axis", int64_t{-1}}}, {in[0], in[1]});
-  }, {2, 2}, {1, 3, 2, 4});
+  expect({tensor({2}, {1, 2}), tensor({2}, {3, 4})},
+         [](auto in) {
+           return apply1(op::stack, {{"axis", int64_t{-1}}}, {in[0], in[1]});
+         },
+         {2, 2}, {1, 3, 2, 4});
 }
 
 TEST(KnownAnswers, CastsSaturateAndTruncate) {
   const auto to = [](DType dtype) { return [=](auto in) { return cast(in[0], dtype); }; };
-  expect({tensor({6}, {1.9, -1.9, 3e9, -3e9, kNaN, 0.5})}, to(DType::i32), {6}, {1, -1, 2147483647, -2147483648.0, 0, 0});
+  expect({tensor({6}, {1.9, -1.9, 3e9, -3e9, kNaN, 0.5})}, to(DType::i32), {6},
+         {1, -1, 2147483647, -2147483648.0, 0, 0});
   expect({tensor({4}, {0, -0.0, 1e-30, kNaN})}, to(boolean), {4}, {0, 0, 1, 1});
   expect({tensor({3}, {2049, 65520, 1e-8})}, to(f16), {3}, {2048, kInf, 0});  // ties to even; overflow; underflow
   expect({tensor({2}, {1.00390625, 1.01171875})}, to(bf16), {2}, {1, 1.015625});

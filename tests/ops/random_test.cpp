@@ -22,8 +22,8 @@ using Words = std::array<uint32_t, 4>;
 Words philox(Words c, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b), static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1,
-         static_cast<uint32_t>(a)};
+    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(b),
+         static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(a)};
     k0 += 0x9E3779B9;
     k1 += 0xBB67AE85;
   }
@@ -54,7 +54,8 @@ Literal key_of(Words words) {
   return key;
 }
 
-constexpr Words kKeys[] = {{0, 0, 0, 0}, {1, 2, 3, 4}, {0xdeadbeef, 0x80000000, 0xffffffff, 0x7fffffff}, {~0u, ~0u, ~0u, ~0u}};
+constexpr Words kKeys[] = {
+    {0, 0, 0, 0}, {1, 2, 3, 4}, {0xdeadbeef, 0x80000000, 0xffffffff, 0x7fffffff}, {~0u, ~0u, ~0u, ~0u}};
 
 TEST(Random, BitsAndUniformsAreThePapersOnEveryDeviceAndDecomposed) {
   constexpr int64_t n = 4099;  // not a multiple of a block

@@ -27,7 +27,8 @@ TEST(OpRegistry, NamesAreUniqueAndFound) {
 TEST(OpRegistry, EveryOpIsDocumentedAndSampled) {
   for (const OpDef* op : all_ops()) {
     EXPECT_GE(op->doc.size(), 7u) << op->name << " has no doc";
-    for (const AttrSpec& attr : op->attrs) EXPECT_GE(attr.doc.size(), 4u) << op->name << "." << attr.name << " has no doc";
+    for (const AttrSpec& attr : op->attrs)
+      EXPECT_GE(attr.doc.size(), 4u) << op->name << "." << attr.name << " has no doc";
     if (!has_samples_by_rule(*op)) continue;
     ASSERT_NE(op->samples, nullptr) << op->name << " has no samples";
     EXPECT_GE(op->samples().size(), 3u) << op->name;
@@ -140,7 +141,8 @@ TEST(OpRegistry, WrongOperandsAreErrorsThatNameTheOp) {
     std::vector<std::vector<Type>> attempts;
     attempts.push_back(std::vector<Type>(static_cast<size_t>(op->min_inputs > 0 ? op->min_inputs - 1 : 1), Type{}));
     std::vector<Type> high_rank;
-    for (int i = 0; i < op->min_inputs; ++i) high_rank.push_back({i % 2 == 0 ? boolean : f64, {2, 3, 2, 3, 2, 3, 2 + i, 3}});
+    for (int i = 0; i < op->min_inputs; ++i)
+      high_rank.push_back({i % 2 == 0 ? boolean : f64, {2, 3, 2, 3, 2, 3, 2 + i, 3}});
     if (op->min_inputs > 1) attempts.push_back(high_rank);
     for (const auto& attempt : attempts) {
       try {

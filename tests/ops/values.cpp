@@ -33,7 +33,8 @@ uint16_t float_to_half(double x) {
   if (std::isnan(x)) return 0x7e00;
   if (a >= 65520) return static_cast<uint16_t>(sign | 0x7c00);
   const int exponent = std::max(a > 0 ? std::ilogb(a) : -14, -14);
-  const auto units = static_cast<uint32_t>(std::nearbyint(std::ldexp(a, 10 - exponent)));  // 1024 ... 2048, less if subnormal
+  const auto units =
+      static_cast<uint32_t>(std::nearbyint(std::ldexp(a, 10 - exponent)));  // 1024 ... 2048, less if subnormal
   return static_cast<uint16_t>(sign | ((static_cast<uint32_t>(exponent + 14) << 10) + units));
 }
 
@@ -61,13 +62,27 @@ std::vector<double> to_doubles(const Literal& literal) {
   std::vector<double> out(static_cast<size_t>(literal.type.elements()));
   for (size_t i = 0; i < out.size(); ++i) {
     switch (literal.type.dtype) {
-      case DType::f32: out[i] = at<float>(literal, i); break;
-      case DType::f64: out[i] = at<double>(literal, i); break;
-      case DType::f16: out[i] = half_to_float(at<uint16_t>(literal, i)); break;
-      case DType::bf16: out[i] = bf16_to_float(at<uint16_t>(literal, i)); break;
-      case DType::i32: out[i] = at<int32_t>(literal, i); break;
-      case DType::i64: out[i] = static_cast<double>(at<int64_t>(literal, i)); break;
-      case DType::boolean: out[i] = at<uint8_t>(literal, i); break;
+      case DType::f32:
+        out[i] = at<float>(literal, i);
+        break;
+      case DType::f64:
+        out[i] = at<double>(literal, i);
+        break;
+      case DType::f16:
+        out[i] = half_to_float(at<uint16_t>(literal, i));
+        break;
+      case DType::bf16:
+        out[i] = bf16_to_float(at<uint16_t>(literal, i));
+        break;
+      case DType::i32:
+        out[i] = at<int32_t>(literal, i);
+        break;
+      case DType::i64:
+        out[i] = static_cast<double>(at<int64_t>(literal, i));
+        break;
+      case DType::boolean:
+        out[i] = at<uint8_t>(literal, i);
+        break;
     }
   }
   return out;
@@ -77,13 +92,27 @@ Literal from_doubles(const Type& type, std::span<const double> values) {
   Literal out{type, std::vector<std::byte>(static_cast<size_t>(type.bytes()))};
   for (size_t i = 0; i < values.size(); ++i) {
     switch (type.dtype) {
-      case DType::f32: put(out, i, static_cast<float>(values[i])); break;
-      case DType::f64: put(out, i, values[i]); break;
-      case DType::f16: put(out, i, float_to_half(values[i])); break;
-      case DType::bf16: put(out, i, float_to_bf16(values[i])); break;
-      case DType::i32: put(out, i, static_cast<int32_t>(values[i])); break;
-      case DType::i64: put(out, i, static_cast<int64_t>(values[i])); break;
-      case DType::boolean: put(out, i, static_cast<uint8_t>(values[i] != 0)); break;
+      case DType::f32:
+        put(out, i, static_cast<float>(values[i]));
+        break;
+      case DType::f64:
+        put(out, i, values[i]);
+        break;
+      case DType::f16:
+        put(out, i, float_to_half(values[i]));
+        break;
+      case DType::bf16:
+        put(out, i, float_to_bf16(values[i]));
+        break;
+      case DType::i32:
+        put(out, i, static_cast<int32_t>(values[i]));
+        break;
+      case DType::i64:
+        put(out, i, static_cast<int64_t>(values[i]));
+        break;
+      case DType::boolean:
+        put(out, i, static_cast<uint8_t>(values[i] != 0));
+        break;
     }
   }
   return out;
@@ -118,8 +147,8 @@ std::string difference(const Literal& want, const Literal& got, double tolerance
   if (worst < 0) return {};
   std::ostringstream text;
   text.precision(9);
-  text << "element " << where << " of " << w.size() << " is " << g[where] << ", expected " << w[where] << "; they differ by "
-       << worst << ", allowed is " << tolerance;
+  text << "element " << where << " of " << w.size() << " is " << g[where] << ", expected " << w[where]
+       << "; they differ by " << worst << ", allowed is " << tolerance;
   return text.str();
 }
 

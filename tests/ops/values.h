@@ -20,8 +20,8 @@ Literal from_doubles(const Type& type, std::span<const double> values);
 /// NaN for floats; a value that is no index and no flag pattern in use for the others.
 Literal poison(const Type& type);
 
-/// "" when each element of `got` is within `tolerance` of `want` (NaN equals NaN, infinities equal themselves), otherwise
-/// the worst element in words. Types have to be equal.
+/// "" when each element of `got` is within `tolerance` of `want` (NaN equals NaN, infinities equal themselves),
+/// otherwise the worst element in words. Types have to be equal.
 std::string difference(const Literal& want, const Literal& got, double tolerance);
 
 }  // namespace backplane::test

@@ -4,7 +4,8 @@
 // Two computations of one formula differ because each step rounds. A step of relative error at most k u, u the unit
 // roundoff of the dtype, adds k roundings; a sum of n terms adds n in the dtype it accumulates in, whatever its order
 // (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., 2002, lemma 3.1 and section 4.2). N roundings give
-// gamma_N = N u / (1 - N u), relative to the magnitude of what is computed. What is computed exactly is compared exactly.
+// gamma_N = N u / (1 - N u), relative to the magnitude of what is computed. What is computed exactly is compared
+// exactly.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,16 @@ enum class OpClass {
 /// Largest relative error of one rounding to nearest.
 inline double unit_roundoff(DType dtype) {
   switch (dtype) {
-    case DType::f64: return 0x1p-53;
-    case DType::f32: return 0x1p-24;
-    case DType::f16: return 0x1p-11;
-    case DType::bf16: return 0x1p-8;
-    default: return 0;  // integers and bool: exact
+    case DType::f64:
+      return 0x1p-53;
+    case DType::f32:
+      return 0x1p-24;
+    case DType::f16:
+      return 0x1p-11;
+    case DType::bf16:
+      return 0x1p-8;
+    default:
+      return 0;  // integers and bool: exact
   }
 }
 
@@ -38,9 +44,12 @@ inline DType accumulator(DType dtype) { return is_half(dtype) ? f32 : dtype; }
 /// Smallest positive number that keeps its full precision: below, errors are absolute. Devices may flush f32 to zero.
 inline double smallest_normal(DType dtype) {
   switch (dtype) {
-    case DType::f64: return 0x1p-1022;
-    case DType::f16: return 0x1p-14;
-    default: return 0x1p-126;
+    case DType::f64:
+      return 0x1p-1022;
+    case DType::f16:
+      return 0x1p-14;
+    default:
+      return 0x1p-126;
   }
 }
 
@@ -53,11 +62,16 @@ inline double gamma(double roundings, DType dtype) {
 inline double step_error(DType dtype, OpClass op, int64_t length = 1) {
   const double storage = is_half(dtype) ? unit_roundoff(dtype) : 0;
   switch (op) {
-    case OpClass::exact: return 0;
-    case OpClass::arithmetic: return gamma(1, accumulator(dtype)) + storage;
-    case OpClass::division: return gamma(6, accumulator(dtype)) + storage;         // 1 ulp is up to 2 u
-    case OpClass::transcendental: return gamma(32, accumulator(dtype)) + storage;
-    case OpClass::accumulation: return gamma(static_cast<double>(length), accumulator(dtype)) + storage;
+    case OpClass::exact:
+      return 0;
+    case OpClass::arithmetic:
+      return gamma(1, accumulator(dtype)) + storage;
+    case OpClass::division:
+      return gamma(6, accumulator(dtype)) + storage;  // 1 ulp is up to 2 u
+    case OpClass::transcendental:
+      return gamma(32, accumulator(dtype)) + storage;
+    case OpClass::accumulation:
+      return gamma(static_cast<double>(length), accumulator(dtype)) + storage;
   }
   return 0;
 }
