@@ -20,6 +20,7 @@ void add_row(const std::string& name, F body) {
         state.SetIterationTime(m.of[0].median_ns * 1e-9);
         state.counters["p10_us"] = m.of[0].p10_ns * 1e-3;
         state.counters["p90_us"] = m.of[0].p90_ns * 1e-3;
+        state.counters["cpu_us"] = m.of[0].cpu_ns * 1e-3;
         state.counters["rounds"] = m.rounds;
         state.counters["rejected"] = m.rejected;
         state.counters["quiet"] = m.quiet ? 1 : 0;

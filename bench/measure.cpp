@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "measure.h"
 
+#include <sys/resource.h>
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,6 +17,20 @@ namespace {
 
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Processor time of all threads of this process.
+int64_t cpu_now_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return t.tv_sec * int64_t{1'000'000'000} + t.tv_nsec;
+}
+
+/// How often a thread of this process had to make room for another process.
+int64_t preemptions() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
 }
 
 /// Nanoseconds of a chain of dependent additions: core clock and nothing else.
@@ -77,6 +94,36 @@ double quantile(std::vector<double> values, double q) {
   return values[low] + (position - static_cast<double>(low)) * (values[high] - values[low]);
 }
 
+namespace {
+
+/// Samples of one contestant, of one call each.
+struct Samples {
+  std::vector<double> wall, cpu;
+  void add(const Samples& other) {
+    wall.insert(wall.end(), other.wall.begin(), other.wall.end());
+    cpu.insert(cpu.end(), other.cpu.begin(), other.cpu.end());
+  }
+};
+
+/// All contestants once, in random order. True when nothing disturbed it.
+bool run_round(const std::vector<Call>& contestants, const std::vector<int64_t>& counts, std::vector<size_t>& order,
+               std::mt19937& engine, Quiet& quiet, std::vector<Samples>& into) {
+  std::shuffle(order.begin(), order.end(), engine);
+  bool ok = quiet.now();
+  for (size_t i : order) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    contestants[i]();
+    const int64_t cpu = cpu_now_ns(), preempted = preemptions();
+    const auto count = static_cast<double>(counts[i]);
+    const auto wall = static_cast<double>(time_calls(contestants[i], counts[i]));
+    ok = ok && preemptions() == preempted;
+    into[i].add({{wall / count}, {static_cast<double>(cpu_now_ns() - cpu) / count}});
+  }
+  return quiet.now() && ok;
+}
+
+}  // namespace
+
 Measurement measure(const std::vector<Call>& contestants, const Options& options) {
   const size_t n = contestants.size();
   std::vector<int64_t> counts;
@@ -85,30 +132,23 @@ Measurement measure(const std::vector<Call>& contestants, const Options& options
   std::mt19937 engine(1);
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
-  std::vector<std::vector<double>> accepted(n), busy(n);
+  std::vector<Samples> accepted(n), busy(n);
   Measurement result;
   const int64_t deadline = now_ns() + static_cast<int64_t>(options.budget_s * 1e9);
-  const auto rounds_of = [](const auto& samples) { return static_cast<int>(samples.front().size()); };
-  while (rounds_of(accepted) < options.rounds && (now_ns() < deadline || rounds_of(accepted) + rounds_of(busy) < 3)) {
-    std::shuffle(order.begin(), order.end(), engine);
-    std::vector<double> round(n);
-    const bool before = quiet.now();
-    for (size_t i : order) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      contestants[i]();
-      round[i] = static_cast<double>(time_calls(contestants[i], counts[i])) / static_cast<double>(counts[i]);
-    }
-    const bool ok = quiet.now() && before;
-    if (!ok) ++result.rejected;
-    for (size_t i = 0; i < n; ++i) (ok ? accepted : busy)[i].push_back(round[i]);
+  while (result.rounds < options.rounds && (now_ns() < deadline || result.rounds + result.rejected < 3)) {
+    std::vector<Samples> round(n);
+    const bool ok = run_round(contestants, counts, order, engine, quiet, round);
+    (ok ? result.rounds : result.rejected) += 1;
+    for (size_t i = 0; i < n; ++i) (ok ? accepted : busy)[i].add(round[i]);
   }
-  result.quiet = rounds_of(accepted) >= 3;
+  result.quiet = result.rounds >= 3;
   if (!result.quiet) {
-    for (size_t i = 0; i < n; ++i) accepted[i].insert(accepted[i].end(), busy[i].begin(), busy[i].end());
+    for (size_t i = 0; i < n; ++i) accepted[i].add(busy[i]);
+    result.rounds += result.rejected;
+    result.rejected = 0;
   }
-  result.rounds = rounds_of(accepted);
-  for (const std::vector<double>& samples : accepted) {
-    result.of.push_back({quantile(samples, 0.5), quantile(samples, 0.1), quantile(samples, 0.9)});
+  for (const Samples& s : accepted) {
+    result.of.push_back({quantile(s.wall, 0.5), quantile(s.wall, 0.1), quantile(s.wall, 0.9), quantile(s.cpu, 0.5)});
   }
   return result;
 }

@@ -2,8 +2,9 @@
 // Timing on a machine that is not ours alone.
 //
 // A sample is a batch of calls of at least `sample_ns`. Contestants take turns, in an order that changes every round, with
-// a pause before each so that spinning threads of the one do not slow the other. A round counts only if a short chain of
-// dependent additions runs at 0.93 of its best speed on every core before and after it; rejected rounds are counted.
+// a pause before each so that spinning threads of the one do not slow the other. A round counts only if no thread of this
+// process was preempted in it, and a short chain of dependent additions runs at 0.93 of its best speed on every core before
+// and after it. Rejected rounds are counted. Processor time is taken beside wall time: under load it still means something.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct Options {
 
 struct Times {
   double median_ns = 0, p10_ns = 0, p90_ns = 0;  ///< of one call
+  double cpu_ns = 0;                             ///< processor time of all threads, median
 };
 
 struct Measurement {

@@ -40,6 +40,7 @@ Measurement plan_network(benchmark::State& state, int64_t nodes) {
   state.counters["launches"] = static_cast<double>(plan->stats().nodes);
   state.counters["ms"] = m.of[0].median_ns * 1e-6;
   state.counters["ns_per_node"] = m.of[0].median_ns / static_cast<double>(network->size());
+  state.counters["cpu_ns_per_node"] = m.of[0].cpu_ns / static_cast<double>(network->size());
   state.counters["build_ns_per_node"] = m.of[1].median_ns / static_cast<double>(network->size());
   return m;
 }
