@@ -75,7 +75,8 @@ class AttentionBase : public Kernel {
     double mask = 0;
     if (mask_ != 0) {
       const bp_tensor_desc& m = in(mask_);
-      const int64_t at = row.batch * m.strides[0] + row.head * m.strides[1] + row.query * m.strides[2] + j * m.strides[3];
+      const int64_t at =
+          row.batch * m.strides[0] + row.head * m.strides[1] + row.query * m.strides[2] + j * m.strides[3];
       mask = bp_sdk_load(m.dtype, pointer(inputs[mask_]), at);
       if (m.dtype == BP_BOOL) mask = mask != 0 ? 0 : -INFINITY;
       if (mask == -INFINITY) return mask;  // hidden keys do not spread their NaN

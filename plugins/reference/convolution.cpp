@@ -39,17 +39,20 @@ class Convolution final : public TypedKernel<Convolution> {
     const auto as = [](W* p) { return reinterpret_cast<A*>(p); };
     switch (goal_) {
       case Goal::y:
-        walk([x = as(first), w = as(second), y = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi, int64_t n) {
+        walk([x = as(first), w = as(second), y = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi,
+              int64_t n) {
           for (int64_t i = 0; i < n; ++i) y[yi + i] += w[wi] * x[xi + i * xs];
         });
         break;
       case Goal::x:
-        walk([y = as(first), w = as(second), x = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi, int64_t n) {
+        walk([y = as(first), w = as(second), x = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi,
+              int64_t n) {
           for (int64_t i = 0; i < n; ++i) x[xi + i * xs] += w[wi] * y[yi + i];
         });
         break;
       case Goal::w:
-        walk([x = as(first), y = as(second), w = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi, int64_t n) {
+        walk([x = as(first), y = as(second), w = as(result)](int64_t wi, int64_t xi, int64_t xs, int64_t yi,
+              int64_t n) {
           A sum{};
           for (int64_t i = 0; i < n; ++i) sum += y[yi + i] * x[xi + i * xs];
           w[wi] += sum;

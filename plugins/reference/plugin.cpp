@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference card: every operation of the catalogue on every dtype, in f64, one loop at a time. It is the oracle that
-// other cards are compared with and the device that runs what another cannot; it is not meant to be fast.
+// The reference card: every operation of the catalogue on every dtype, in f64, one loop at a time. It is the oracle
+// that other cards are compared with and the device that runs what another cannot; it is not meant to be fast.
 #include "kernel.hpp"
 
 namespace backplane::reference {

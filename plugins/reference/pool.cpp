@@ -70,7 +70,8 @@ class Pool final : public TypedKernel<Pool> {
     return count;
   }
   int64_t divisor(int64_t inside) const {
-    return attrs_.count_padding != 0 ? axis_[0].window * axis_[1].window * axis_[2].window : std::max<int64_t>(inside, 1);
+    if (attrs_.count_padding == 0) return std::max<int64_t>(inside, 1);
+    return axis_[0].window * axis_[1].window * axis_[2].window;
   }
   template <class W>
   W lowest() const {
