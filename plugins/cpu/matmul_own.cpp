@@ -19,7 +19,7 @@ class OwnGemm final : public Work {
     const bool f32 = op.out[0].dtype == BP_F32;
     gemm_ = kind == Kind::packed ? (f32 ? isa().gemm_f32 : isa().gemm_f64)
                                  : (f32 ? isa().gemm_small_f32 : isa().gemm_small_f64);
-    pack_ = round_up(static_cast<uint64_t>(isa().gemm_pack_bytes));
+    pack_ = round_up(static_cast<uint64_t>(kind == Kind::packed ? isa().gemm_pack_bytes : isa().gemm_small_pack_bytes));
     workspace = pack_ * slices_.size();
   }
   void run(const Args& args) const override {

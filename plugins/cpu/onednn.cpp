@@ -49,6 +49,19 @@ const dnnl::stream& onednn_stream() {
 }
 }  // namespace
 
+ReorderStep::ReorderStep(const dnnl::memory::desc& from, const dnnl::memory::desc& to, ScratchPlan& scratch)
+    : from_(from), to_(to) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  pd_ = dnnl::reorder::primitive_desc(onednn_engine(), from, onednn_engine(), to, attributes);
+  scratch_ = scratch.take(pd_.scratchpad_desc().get_size());
+}
+
+PrimitiveStep ReorderStep::make(Place from, Place to) const {
+  return {dnnl::reorder(pd_), {{DNNL_ARG_FROM, from_, from}, {DNNL_ARG_TO, to_, to},
+                               {DNNL_ARG_SCRATCHPAD, pd_.scratchpad_desc(), scratch_}}};
+}
+
 PrimitiveWork::PrimitiveWork(std::vector<PrimitiveSlice> slices, uint64_t workspace_bytes)
     : slices_(std::move(slices)), contexts_(new Context[kConcurrent]) {
   workspace = workspace_bytes;
@@ -121,7 +134,8 @@ std::string implementation_name(const char* info) {
 
 double implementation_prior(const std::string& name, size_t rank) {
   if (name.find("ref") != std::string::npos) return 300;
-  return 1 + 0.25 * static_cast<double>(rank);
+  const double old_instructions = name.find("sse41") != std::string::npos ? 3 : 1;
+  return (1 + 0.25 * static_cast<double>(rank)) * old_instructions;
 }
 
 bool match_epilogue(const Op& op, uint32_t own_inputs, uint32_t axis, FusedEpilogue& result) {

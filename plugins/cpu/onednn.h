@@ -63,6 +63,19 @@ class ScratchPlan {
   uint64_t size_;
 };
 
+/// A copy from one layout to another. oneDNN's own scratchpads belong to the thread that made the primitive, so its
+/// scratch is taken from the workspace as well. Throws dnnl::error where there is no such copy.
+class ReorderStep {
+ public:
+  ReorderStep(const dnnl::memory::desc& from, const dnnl::memory::desc& to, ScratchPlan& scratch);
+  PrimitiveStep make(Place from, Place to) const;
+
+ private:
+  dnnl::memory::desc from_, to_;
+  dnnl::reorder::primitive_desc pd_;
+  Place scratch_{Place::scratch, 0, 0};
+};
+
 class PrimitiveWork : public Work {
  public:
   PrimitiveWork(std::vector<PrimitiveSlice> slices, uint64_t workspace_bytes);

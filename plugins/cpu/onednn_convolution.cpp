@@ -202,7 +202,7 @@ class Convolution {
     const bool already_last = p_.x.strides[1] == 1 && p_.y.strides[1] == 1 && p_.c > 1;
     const bool winograd = arm.algorithm == dnnl::algorithm::convolution_winograd;
     if (winograd) return 1.15;  // faster on large maps, but less exact: the tuner's to choose
-    if (implementation.find("gemm") != std::string::npos) return p_.c <= 3 && !already_last ? 0.95 : 1.6;
+    if (implementation.find("gemm") != std::string::npos) return p_.c <= 3 && !already_last && !filter() ? 0.95 : 1.6;
     if (arm.layout == Layout::channels_last) return 1.2;
     if (arm.layout == Layout::weights_any) return already_last ? 0.9 : 1.3;
     return arm.layout == Layout::plain ? 1.4 : 1.0;
@@ -277,12 +277,8 @@ WorkPtr Convolution::build(const std::vector<Made>& made, uint64_t* bytes, bool 
       if (role.wanted != role.given) {
         at = scratch.take(role.wanted.get_size());
         const memory::desc &from = role.result ? role.wanted : role.given, &to = role.result ? role.given : role.wanted;
-        const dnnl::reorder::primitive_desc reorder(onednn_engine(), from, onednn_engine(), to);  // throws when there is none
-        if (create) {
-          PrimitiveStep step{dnnl::reorder(reorder),
-                             {{DNNL_ARG_FROM, from, role.result ? at : role.place}, {DNNL_ARG_TO, to, role.result ? role.place : at}}};
-          (role.result ? after : before).push_back(std::move(step));
-        }
+        const ReorderStep copy(from, to, scratch);
+        if (create) (role.result ? after : before).push_back(copy.make(role.result ? at : role.place, role.result ? role.place : at));
       }
       main.arguments.push_back({role.id, role.wanted, at});
     }

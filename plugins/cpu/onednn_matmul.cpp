@@ -137,10 +137,8 @@ class Lister {
       PrimitiveSlice steps;
       if (packed && pd.weights_desc() != b_desc(s)) {
         const Place packed_b = scratch.take(pd.weights_desc().get_size());
-        const dnnl::reorder::primitive_desc reorder(onednn_engine(), b_desc(s), onednn_engine(), pd.weights_desc());  // may throw
-        if (create) {
-          steps.push_back({dnnl::reorder(reorder), {{DNNL_ARG_FROM, b_desc(s), b}, {DNNL_ARG_TO, pd.weights_desc(), packed_b}}});
-        }
+        const ReorderStep pack(b_desc(s), pd.weights_desc(), scratch);
+        if (create) steps.push_back(pack.make(b, packed_b));
         b = packed_b;
       }
       const Place pad = scratch.take(pd.scratchpad_desc().get_size());
@@ -214,7 +212,7 @@ void list_onednn_matmul(const Op& op, Candidates& out) {
   if (side == 'm' && p.n >= 128) lister.list(slice_matmul_along(p, threads, 'n', 64), split('n'), false, 1.1, out);
   if (side == 'n' && p.m >= 96) lister.list(slice_matmul_along(p, threads, 'm', 48), split('m'), false, 1.1, out);
   if (op.in[0].dtype == BP_F32 && !op.program) {
-    const bool skinny = p.m < 16 || p.n < 16;
+    const bool skinny = p.m == 1 || p.n == 1;
     out.push_back(ready("sgemm" + (side == '1' ? std::string() : std::string("@split=") + side),
                         std::make_shared<Sgemm>(layout, usual), skinny ? 0.8 : 1.2));
   }

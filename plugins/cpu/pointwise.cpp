@@ -201,9 +201,10 @@ class Pointwise final : public Work {
       const int64_t row = index * tile_rows_;
       return {row, std::min(tile_rows_, all_rows() - row), 0, inner()};
     }
-    const int64_t column = index % column_blocks_ * tile_columns_;
-    index /= column_blocks_;
-    const int64_t within = index % row_blocks_ * tile_rows_, run = index / row_blocks_;
+    // Rows first: a transposed operand is then read along its dense axis, a few columns at a time.
+    const int64_t within = index % row_blocks_ * tile_rows_;
+    index /= row_blocks_;
+    const int64_t column = index % column_blocks_ * tile_columns_, run = index / column_blocks_;
     return {run * middle() + within, std::min(tile_rows_, middle() - within), column,
             std::min(tile_columns_, inner() - column)};
   }

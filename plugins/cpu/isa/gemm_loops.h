@@ -209,6 +209,7 @@ inline void fill_gemm_table(IsaTable& t) {
   t.gemm_small_f32 = gemm_in_place<float>, t.gemm_small_f64 = gemm_in_place<double>;
   // f64 panels are as wide in bytes and hence half as wide in elements: A dominates with 8 bytes an element.
   t.gemm_pack_bytes = kMcPanels * kMr * kKc * 8 + kNcPanels * kNv * kVectorBytes * kKc;
+  t.gemm_small_pack_bytes = kNv * kVectorBytes * kKc;
   t.dot_f32 = dot;
   t.axpy_f32 = axpy;
 }

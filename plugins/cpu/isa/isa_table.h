@@ -72,7 +72,7 @@ struct IsaTable {
 
   Gemm gemm_f32, gemm_f64;              // packed, blocked
   Gemm gemm_small_f32, gemm_small_f64;  // in place, b dense along n and c dense along n
-  int64_t gemm_pack_bytes;
+  int64_t gemm_pack_bytes, gemm_small_pack_bytes;
 
   void (*dot_f32)(const float* a, const float* b, int64_t n, float* out);
   void (*axpy_f32)(float scale, const float* x, float* y, int64_t n);  // y += scale x

@@ -39,29 +39,47 @@ void fill_row(void* yv, const void* xv, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x;
 }
 
-// Tiles of 16 x 16 elements: both sides touch each cache line once.
+template <class T>
+inline void transpose_scalar(T* y, int64_t y_row, const T* x, int64_t x_column, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) y[r * y_row + c] = x[c * x_column + r];
+  }
+}
+#if defined(__SSE2__)
+// 4 x 4 elements in registers.
+inline void transpose_4x4(float* y, int64_t y_row, const float* x, int64_t x_column) {
+  __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + x_column), c = _mm_loadu_ps(x + 2 * x_column),
+         d = _mm_loadu_ps(x + 3 * x_column);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(y, a), _mm_storeu_ps(y + y_row, b), _mm_storeu_ps(y + 2 * y_row, c), _mm_storeu_ps(y + 3 * y_row, d);
+}
+#endif
+// Blocks of 16 x 16 elements: both sides touch each cache line once.
 template <class T>
 void transpose_tile(void* yv, int64_t y_row, const void* xv, int64_t x_column, int64_t rows, int64_t columns) {
-  auto* __restrict y = static_cast<T*>(yv);
-  auto* __restrict x = static_cast<const T*>(xv);
+  auto* y = static_cast<T*>(yv);
+  auto* x = static_cast<const T*>(xv);
   constexpr int64_t kTile = 16;
   for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-    const int64_t r1 = r0 + kTile < rows ? r0 + kTile : rows;
+    const int64_t rn = rows - r0 < kTile ? rows - r0 : kTile;
     for (int64_t c0 = 0; c0 < columns; c0 += kTile) {
-      const int64_t c1 = c0 + kTile < columns ? c0 + kTile : columns;
-      if (r1 - r0 == kTile && c1 - c0 == kTile) {
-        T tile[kTile][kTile];
-        for (int64_t c = 0; c < kTile; ++c) {
-          for (int64_t r = 0; r < kTile; ++r) tile[r][c] = x[(c0 + c) * x_column + r0 + r];
-        }
-        for (int64_t r = 0; r < kTile; ++r) {
-          for (int64_t c = 0; c < kTile; ++c) y[(r0 + r) * y_row + c0 + c] = tile[r][c];
-        }
-      } else {
-        for (int64_t r = r0; r < r1; ++r) {
-          for (int64_t c = c0; c < c1; ++c) y[r * y_row + c] = x[c * x_column + r];
+      const int64_t cn = columns - c0 < kTile ? columns - c0 : kTile;
+      T* target = y + r0 * y_row + c0;
+      const T* source = x + c0 * x_column + r0;
+#if defined(__SSE2__)
+      if constexpr (sizeof(T) == 4) {
+        if (rn == kTile && cn == kTile) {
+          for (int64_t c = 0; c < kTile; c += 4) {
+            for (int64_t r = 0; r < kTile; r += 4) {
+              transpose_4x4(reinterpret_cast<float*>(target + r * y_row + c), y_row,
+                            reinterpret_cast<const float*>(source + c * x_column + r), x_column);
+            }
+          }
+          continue;
         }
       }
+#endif
+      transpose_scalar(target, y_row, source, x_column, rn, cn);
     }
   }
 }
