@@ -17,5 +17,6 @@ int main() {
 
   const mnist::Batch test = data.test();
   const bp::Tensor y = bp::softmax(bp::matmul(test.x, W));
-  return mnist::report("eager_mnist", bp::mean(bp::cast(bp::equal(bp::argmax(y, 1), bp::argmax(test.y_, 1)), bp::f32)).item());
+  return mnist::report("eager_mnist",
+                       bp::mean(bp::cast(bp::equal(bp::argmax(y, 1), bp::argmax(test.y_, 1)), bp::f32)).item());
 }

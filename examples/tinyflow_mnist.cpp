@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program that lectures on deep learning begin with, define-then-run: build a graph of softmax regression, take its
-// gradients, and let a session run it a thousand times. Twins: eager_mnist.cpp and compiled_mnist.cpp.
+// The program that lectures on deep learning begin with, define-then-run: build a graph of softmax regression, take
+// its gradients, and let a session run it a thousand times. Twins: eager_mnist.cpp and compiled_mnist.cpp.
 #include "mnist.h"
 
 int main() {

@@ -50,7 +50,8 @@ void check_cache(std::vector<Check>& checks) {
     io::AtomicFile(std::string("doctor"), directory / fmt::format("doctor-{}", getpid()));
     checks.push_back({"cache", Verdict::ok, directory.string() + " can be written"});
   } catch (const std::exception& error) {
-    checks.push_back({"cache", Verdict::failed, std::string(error.what()) + " / set BACKPLANE_CACHE_DIR to a directory of yours"});
+    checks.push_back(
+        {"cache", Verdict::failed, std::string(error.what()) + " / set BACKPLANE_CACHE_DIR to a directory of yours"});
   }
 }
 
@@ -89,10 +90,12 @@ Check check_device(const host::DeviceEntry& entry) {
       }
     }
     if (!(worst <= kK * kK * 0x1p-24)) {
-      return {what, Verdict::failed, fmt::format("a matrix product is wrong by {:.3g} / report this to the plugin's author", worst)};
+      return {what, Verdict::failed,
+              fmt::format("a matrix product is wrong by {:.3g} / report this to the plugin's author", worst)};
     }
-    return {what, Verdict::ok, fmt::format("{} ({}), a matrix product differs by {:.1e}", entry.info.name,
-                                           host::describe_kind(entry.info), worst)};
+    return {what, Verdict::ok,
+            fmt::format("{} ({}), a matrix product differs by {:.1e}", entry.info.name,
+                        host::describe_kind(entry.info), worst)};
   } catch (const std::exception& error) {
     return {what, Verdict::failed, error.what()};
   }
@@ -107,9 +110,12 @@ void check_devices(std::vector<Check>& checks) {
       oracle = oracle || (entry.info.flags & BP_DEVICE_REFERENCE) != 0;
     }
   }
-  if (!any) checks.push_back({"devices", Verdict::failed, "there is no device / install a plugin or set BACKPLANE_PLUGIN_PATH"});
+  if (!any) {
+    checks.push_back({"devices", Verdict::failed, "there is no device / install a plugin or set BACKPLANE_PLUGIN_PATH"});
+  }
   if (!oracle) {
-    checks.push_back({"fallback", Verdict::warning, "no reference device: what a device declines cannot run on the host"});
+    checks.push_back(
+        {"fallback", Verdict::warning, "no reference device: what a device declines cannot run on the host"});
   }
   if (any) {
     try {
@@ -123,15 +129,19 @@ void check_devices(std::vector<Check>& checks) {
 }  // namespace
 
 ExitCode run_doctor(bool json) {
-  std::vector<Check> checks{{"version", Verdict::ok, fmt::format("backplane {}, plugin ABI {}", BACKPLANE_VERSION, abi_version())}};
+  std::vector<Check> checks{
+      {"version", Verdict::ok, fmt::format("backplane {}, plugin ABI {}", BACKPLANE_VERSION, abi_version())}};
   check_environment(checks);
   check_cache(checks);
   check_plugins(checks);
   check_devices(checks);
-  const bool failed = std::any_of(checks.begin(), checks.end(), [](const Check& c) { return c.verdict == Verdict::failed; });
+  const bool failed =
+      std::any_of(checks.begin(), checks.end(), [](const Check& c) { return c.verdict == Verdict::failed; });
   if (json) {
     Json list = Json::array();
-    for (const Check& each : checks) list.push_back({{"check", each.what}, {"verdict", name_of(each.verdict)}, {"text", each.text}});
+    for (const Check& each : checks) {
+      list.push_back({{"check", each.what}, {"verdict", name_of(each.verdict)}, {"text", each.text}});
+    }
     print_json({{"schema", 1}, {"command", "doctor"}, {"ok", !failed}, {"checks", list}});
   } else {
     std::vector<std::vector<std::string>> rows;

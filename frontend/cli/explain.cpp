@@ -17,8 +17,13 @@ using Step = std::function<Tensor(const Tensor&, const Tensor&)>;
 Json rows_json(const std::vector<graph::Explanation>& rows) {
   Json list = Json::array();
   for (const graph::Explanation& e : rows) {
-    list.push_back({{"node", e.node}, {"op", e.op}, {"type", e.type}, {"device", e.device}, {"how", e.how},
-                    {"reason", e.reason}, {"source", e.source}});
+    list.push_back({{"node", e.node},
+                    {"op", e.op},
+                    {"type", e.type},
+                    {"device", e.device},
+                    {"how", e.how},
+                    {"reason", e.reason},
+                    {"source", e.source}});
   }
   return list;
 }
@@ -31,8 +36,9 @@ ExitCode run_explain(const ExplainOptions& o) {
   nn::Sequential model = find_model(o.model).make(image);
   optim::Adam optimizer(nn::parameters(model));
   nn::set_training(model, !o.inference);
-  auto step = compile(o.inference ? Step([&](const Tensor& x, const Tensor& y) { return count_correct(model, x, y); })
-                                  : Step([&](const Tensor& x, const Tensor& y) { return train_step(model, optimizer, x, y); }));
+  auto step = compile(
+      o.inference ? Step([&](const Tensor& x, const Tensor& y) { return count_correct(model, x, y); })
+                  : Step([&](const Tensor& x, const Tensor& y) { return train_step(model, optimizer, x, y); }));
   step(zeros({o.batch, image.channels, image.height, image.width}), zeros({o.batch}, i32)).item();
   const auto [native, fallback] = step.node_counts();
   if (!o.json) {

@@ -40,10 +40,14 @@ std::string memory_text(uint64_t bytes) {
 
 std::string state_text(host::PluginState state) {
   switch (state) {
-    case host::PluginState::usable: return "usable";
-    case host::PluginState::unavailable: return "unavailable";
-    case host::PluginState::rejected: return "rejected";
-    case host::PluginState::excluded: return "excluded";
+    case host::PluginState::usable:
+      return "usable";
+    case host::PluginState::unavailable:
+      return "unavailable";
+    case host::PluginState::rejected:
+      return "rejected";
+    case host::PluginState::excluded:
+      return "excluded";
   }
   return "unknown";
 }
@@ -67,8 +71,8 @@ Json device_json(const host::DeviceEntry& device) {
 Json plugin_json(const host::PluginReport& plugin) {
   Json devices = Json::array();
   for (const host::DeviceEntry& each : plugin.devices) devices.push_back(each.name);
-  return {{"name", plugin.name},       {"path", plugin.path.string()}, {"state", state_text(plugin.state)},
-          {"code", plugin.code},       {"reason", plugin.reason},      {"version", plugin.version},
+  return {{"name", plugin.name},         {"path", plugin.path.string()},      {"state", state_text(plugin.state)},
+          {"code", plugin.code},         {"reason", plugin.reason},           {"version", plugin.version},
           {"build_id", plugin.build_id}, {"description", plugin.description}, {"devices", devices}};
 }
 
@@ -109,7 +113,9 @@ ExitCode run_devices(bool json) {
       fmt::print("plugin {} is {}: {}\n", each.name, state_text(each.state), each.reason);
     }
   }
-  if (devices.empty()) throw CommandError(ExitCode::device, "[devices] there is no usable device / backplane doctor says more");
+  if (devices.empty()) {
+    throw CommandError(ExitCode::device, "[devices] there is no usable device / backplane doctor says more");
+  }
   return ExitCode::ok;
 }
 
@@ -118,9 +124,13 @@ ExitCode run_env(bool json) {
   std::vector<std::vector<std::string>> rows{{"VARIABLE", "VALUE", "DEFAULT", "MEANING"}};
   for (const host::EnvironmentVariable& each : host::environment_table()) {
     const auto value = host::environment(each.name);
-    list.push_back({{"name", each.name}, {"value", value ? Json(*value) : Json()}, {"values", each.values},
-                    {"default", each.default_value}, {"description", each.description}});
-    rows.push_back({std::string(each.name), value.value_or("-"), each.default_value.empty() ? "-" : std::string(each.default_value),
+    list.push_back({{"name", each.name},
+                    {"value", value ? Json(*value) : Json()},
+                    {"values", each.values},
+                    {"default", each.default_value},
+                    {"description", each.description}});
+    rows.push_back({std::string(each.name), value.value_or("-"),
+                    each.default_value.empty() ? "-" : std::string(each.default_value),
                     std::string(each.description)});
   }
   const std::vector<std::string> warnings = host::unknown_environment_variables();
@@ -137,7 +147,11 @@ std::string abi_version() { return fmt::format("{}.{}", BP_ABI_MAJOR, BP_ABI_MIN
 
 ExitCode run_version(bool json) {
   if (json) {
-    print_json({{"schema", 1}, {"command", "version"}, {"version", BACKPLANE_VERSION}, {"abi", abi_version()}, {"compiler", __VERSION__}});
+    print_json({{"schema", 1},
+                {"command", "version"},
+                {"version", BACKPLANE_VERSION},
+                {"abi", abi_version()},
+                {"compiler", __VERSION__}});
   } else {
     fmt::print("backplane {}\nplugin ABI {}\nbuilt with GCC {}\n", BACKPLANE_VERSION, abi_version(), __VERSION__);
   }

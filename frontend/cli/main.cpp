@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of `backplane`: options, subcommands, and one place where errors become a message and an exit code.
+// The command line of `backplane`: options, subcommands, and one place where errors become a message and an exit
+// code.
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -17,19 +18,28 @@ namespace {
 using Action = std::function<ExitCode()>;
 
 const std::string kExitCodes =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such device, 4 a file is missing, damaged or cannot be written, "
-    "130 interrupted.";
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such device, 4 a file is missing, damaged or cannot be "
+    "written, 130 interrupted.";
 
 void add_train(CLI::App& app, TrainOptions& o, Action& action) {
   CLI::App* sub = app.add_subcommand("train", "Train an image classifier and test it");
-  sub->add_option("--data", o.data, "Images to train on")->check(CLI::IsMember({"fashion-mnist", "synthetic"}))->capture_default_str();
-  sub->add_option("--data-dir", o.data_directory, "Where the data set lies (default: BACKPLANE_DATA_DIR, the system's place)");
+  sub->add_option("--data", o.data, "Images to train on")
+      ->check(CLI::IsMember({"fashion-mnist", "synthetic"}))
+      ->capture_default_str();
+  sub->add_option("--data-dir", o.data_directory,
+                  "Where the data set lies (default: BACKPLANE_DATA_DIR, the system's place)");
   sub->add_option("--model", o.model, "What to train")->check(CLI::IsMember(model_names()))->capture_default_str();
-  sub->add_option("--device", o.device, "Device selector, such as cuda:0,cpu (default: BACKPLANE_DEVICE, else the best)");
-  sub->add_option("--mode", o.mode, "How the step is run")->check(CLI::IsMember({"eager", "symbolic", "compiled"}))->capture_default_str();
-  sub->add_option("--epochs", o.epochs, "Times through the data; 0 only tests")->check(CLI::Range(0, 1'000'000))->capture_default_str();
+  sub->add_option("--device", o.device,
+                  "Device selector, such as cuda:0,cpu (default: BACKPLANE_DEVICE, else the best)");
+  sub->add_option("--mode", o.mode, "How the step is run")
+      ->check(CLI::IsMember({"eager", "symbolic", "compiled"}))
+      ->capture_default_str();
+  sub->add_option("--epochs", o.epochs, "Times through the data; 0 only tests")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
   sub->add_option("--batch", o.batch, "Images per step")->check(CLI::Range(1, 1'000'000))->capture_default_str();
-  sub->add_option("--lr", o.learning_rate, "Learning rate at the start; falls along a cosine (default: the model's own)")
+  sub->add_option("--lr", o.learning_rate,
+                  "Learning rate at the start; falls along a cosine (default: the model's own)")
       ->check(CLI::PositiveNumber);
   sub->add_option("--seed", o.seed, "For initial weights and the order of images")->capture_default_str();
   sub->add_option("--limit", o.limit, "Use only the first N training images (0: all)")->check(CLI::NonNegativeNumber);

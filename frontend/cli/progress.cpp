@@ -46,11 +46,12 @@ void Progress::show(int64_t epoch, int64_t done, double loss) {
   const double rate = through / std::max(elapsed, 1e-9);
   const double left = (static_cast<double>(epochs_ * images_per_epoch_) - through) / std::max(rate, 1e-9);
   const double part = static_cast<double>(done) / static_cast<double>(std::max<int64_t>(images_per_epoch_, 1));
-  const std::string figures = fmt::format("{:3.0f} %  loss {:.4f}  {:.0f} images/s  ETA {}", part * 100, loss, rate,
-                                          clock_text(left));
+  const std::string figures =
+      fmt::format("{:3.0f} %  loss {:.4f}  {:.0f} images/s  ETA {}", part * 100, loss, rate, clock_text(left));
   if (!terminal_) return line(fmt::format("epoch {}/{}  {}", epoch, epochs_, figures));
   const int filled = static_cast<int>(part * kBarWidth);
-  const std::string bar = std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kBarWidth - filled), '.');
+  const std::string bar =
+      std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kBarWidth - filled), '.');
   std::fputs(fmt::format("\r\033[Kepoch {}/{} [{}] {}", epoch, epochs_, bar, figures).c_str(), out_);
   std::fflush(out_);
   drawn_ = true;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `backplane train`: data, model, loop, test, result. Everything that can be refused is refused before the first step.
+// `backplane train`: data, model, loop, test, result. Everything that can be refused is refused before the first
+// step.
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -49,7 +50,8 @@ data::ImageData load_data(const TrainOptions& o) {
     found.train.pixels.resize(kSyntheticTrain * pixels);
     found.train.labels.resize(kSyntheticTrain);
     found.test.count = kSyntheticTest;
-    found.test.pixels.erase(found.test.pixels.begin(), found.test.pixels.begin() + static_cast<std::ptrdiff_t>(kSyntheticTrain * pixels));
+    found.test.pixels.erase(found.test.pixels.begin(),
+                            found.test.pixels.begin() + static_cast<std::ptrdiff_t>(kSyntheticTrain * pixels));
     found.test.labels.erase(found.test.labels.begin(), found.test.labels.begin() + kSyntheticTrain);
   } else {
     found = data::fashion_mnist(o.data_directory);
@@ -110,14 +112,18 @@ EpochResult run_epoch(int64_t epoch, data::Batches& batches, Trainer& trainer, o
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.images_per_second = static_cast<double>(done) / std::max(result.seconds, 1e-9);
   if (!std::isfinite(result.loss)) {
-    throw CommandError(ExitCode::failure, fmt::format("[train] the loss of epoch {} is {} / lower the learning rate, now "
-                                                      "{}, with --lr", epoch, result.loss, rate(0)));
+    throw CommandError(ExitCode::failure,
+                       fmt::format("[train] the loss of epoch {} is {} / lower the learning rate, now "
+                                   "{}, with --lr",
+                                   epoch, result.loss, rate(0)));
   }
   return result;
 }
 
 double test_accuracy(const data::ImageSet& set, const data::PixelStatistics& pixels, Trainer& trainer) {
-  data::Batches batches(set, {.batch_size = std::min(kTestBatch, set.count), .shuffle = false, .mean = pixels.mean,
+  data::Batches batches(set, {.batch_size = std::min(kTestBatch, set.count),
+                              .shuffle = false,
+                              .mean = pixels.mean,
                               .stddev = pixels.stddev});
   data::Batch batch;
   std::vector<Tensor> counts;
@@ -128,18 +134,21 @@ double test_accuracy(const data::ImageSet& set, const data::PixelStatistics& pix
 }
 
 std::string node_line(const Device& device, const std::pair<size_t, size_t>& nodes) {
-  const std::string fallback = nodes.second == 0 ? "nothing fell back to the host"
-                                                 : fmt::format("{} fell back to the host (see: backplane explain)", nodes.second);
+  const std::string fallback = nodes.second == 0
+                                   ? "nothing fell back to the host"
+                                   : fmt::format("{} fell back to the host (see: backplane explain)", nodes.second);
   return fmt::format("{} ran {} nodes a step, {}", device.name(), nodes.first, fallback);
 }
 
-nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& images, const Device& device, int64_t parameters,
-                               double rate, const Result& result) {
+nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& images, const Device& device,
+                               int64_t parameters, double rate, const Result& result) {
   nlohmann::ordered_json epochs = nlohmann::ordered_json::array();
   for (const EpochResult& each : result.epochs) {
     epochs.push_back({{"loss", each.loss}, {"seconds", each.seconds}, {"images_per_second", each.images_per_second}});
   }
-  const auto optional = [](const std::string& text) { return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text); };
+  const auto optional = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+  };
   return {{"schema", 1},
           {"command", "train"},
           {"data", {{"name", o.data}, {"train_images", images.train.count}, {"test_images", images.test.count}}},
@@ -183,21 +192,27 @@ ExitCode run_train(const TrainOptions& o) {
 
   manual_seed(o.seed);
   const ModelEntry& entry = find_model(o.model);
-  nn::Sequential model = entry.make({images.train.channels, images.train.height, images.train.width, images.train.classes});
+  nn::Sequential model =
+      entry.make({images.train.channels, images.train.height, images.train.width, images.train.classes});
   if (!o.load.empty()) load_weights(o, model);
   const double rate = o.learning_rate > 0 ? o.learning_rate : entry.learning_rate;
   optim::Adam optimizer(nn::parameters(model), {.learning_rate = rate});
-  const auto trainer = make_trainer(o.mode, model, optimizer, {images.train.channels, images.train.height, images.train.width});
+  const auto trainer =
+      make_trainer(o.mode, model, optimizer, {images.train.channels, images.train.height, images.train.width});
 
   const int64_t batch = std::min(o.batch, images.train.count);
-  data::Batches batches(images.train, {.batch_size = batch, .shuffle = true, .seed = o.seed, .drop_last = true,
-                                       .mean = pixels.mean, .stddev = pixels.stddev});
+  data::Batches batches(images.train, {.batch_size = batch,
+                                       .shuffle = true,
+                                       .seed = o.seed,
+                                       .drop_last = true,
+                                       .mean = pixels.mean,
+                                       .stddev = pixels.stddev});
   const int64_t steps = batches.batches_per_epoch();
   const optim::Schedule schedule = optim::cosine(rate, o.epochs * steps);
   const int64_t parameters = nn::count_parameters(model);
   Progress progress(o.json ? stderr : stdout, o.epochs, steps * batch);
-  progress.line(fmt::format("{} ({} parameters) on {}, {}: {} training images of {}, batch {}, Adam {:g}", o.model, parameters,
-                            device.name(), o.mode, images.train.count, o.data, batch, rate));
+  progress.line(fmt::format("{} ({} parameters) on {}, {}: {} training images of {}, batch {}, Adam {:g}", o.model,
+                            parameters, device.name(), o.mode, images.train.count, o.data, batch, rate));
 
   std::signal(SIGINT, [](int) { interrupted = true; });
   Result result;

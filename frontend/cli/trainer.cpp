@@ -33,7 +33,9 @@ class EagerTrainer final : public Trainer {
     counts_ = {after.first - before.first, after.second - before.second};
     return loss;
   }
-  Tensor correct(const Tensor& images, const Tensor& labels) override { return count_correct(model_, images, labels); }
+  Tensor correct(const Tensor& images, const Tensor& labels) override {
+    return count_correct(model_, images, labels);
+  }
   std::pair<size_t, size_t> node_counts() const override { return counts_; }
 
  private:
@@ -45,7 +47,8 @@ class EagerTrainer final : public Trainer {
 class CompiledTrainer final : public Trainer {
  public:
   CompiledTrainer(nn::Sequential& model, optim::Optimizer& optimizer)
-      : step_([&](const Tensor& images, const Tensor& labels) { return train_step(model, optimizer, images, labels); }),
+      : step_(
+            [&](const Tensor& images, const Tensor& labels) { return train_step(model, optimizer, images, labels); }),
         correct_([&](const Tensor& images, const Tensor& labels) { return count_correct(model, images, labels); }) {}
   Tensor step(const Tensor& images, const Tensor& labels) override { return step_(images, labels); }
   Tensor correct(const Tensor& images, const Tensor& labels) override { return correct_(images, labels); }

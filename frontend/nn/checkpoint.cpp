@@ -7,11 +7,10 @@
 namespace backplane::nn {
 namespace {
 
-Type type_of(const io::HostTensor& tensor) {
-  return {static_cast<DType>(tensor.dtype), Shape(tensor.shape)};
-}
+Type type_of(const io::HostTensor& tensor) { return {static_cast<DType>(tensor.dtype), Shape(tensor.shape)}; }
 
-[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& what, Here here, std::string_view remedy) {
+[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& what, Here here,
+                         std::string_view remedy) {
   fail("nn::load", what + " (" + file.string() + ")", {}, here.loc, remedy);
 }
 
@@ -21,16 +20,20 @@ void check(const std::filesystem::path& file, const io::TensorFile& content, std
   for (const NamedVariable& each : variables) {
     const auto found = content.tensors.find(each.name);
     if (found == content.tensors.end()) {
-      refuse(file, "the file has no tensor '" + each.name + "', which the model needs as " + each.variable.type().to_string(),
-             here, kRemedy);
+      refuse(
+          file,
+          "the file has no tensor '" + each.name + "', which the model needs as " + each.variable.type().to_string(),
+          here, kRemedy);
     }
     const io::HostTensor& tensor = found->second;
     // Shape holds at most kMaxRank extents.
-    const std::string have = tensor.shape.size() > kMaxRank ? "rank " + std::to_string(tensor.shape.size())
-                                                            : type_of(tensor).to_string();
+    const std::string have =
+        tensor.shape.size() > kMaxRank ? "rank " + std::to_string(tensor.shape.size()) : type_of(tensor).to_string();
     if (tensor.shape.size() > kMaxRank || !(type_of(tensor) == each.variable.type())) {
-      refuse(file, "'" + each.name + "' is " + have + " in the file and " + each.variable.type().to_string() + " in the model",
-             here, kRemedy);
+      refuse(
+          file,
+          "'" + each.name + "' is " + have + " in the file and " + each.variable.type().to_string() + " in the model",
+          here, kRemedy);
     }
   }
   for (const auto& [name, tensor] : content.tensors) {

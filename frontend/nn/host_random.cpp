@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 on the host. Flat element e is word e % 4 of the block with counter e / 4, as in graph/ops/random.cpp.
+// Philox4x32-10 on the host. Flat element e is word e % 4 of the block with counter e / 4, as in
+// graph/ops/random.cpp.
 #include "backplane/host_random.h"
 
 #include <cmath>
@@ -57,7 +58,8 @@ void host_uniform(const HostRandomKey& key, std::span<float> out) {
   for (size_t e = 0; e < out.size(); ++e) {
     const uint64_t counter = e / 4;
     if (e % 4 == 0) {
-      block = philox({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), key[2], key[3]}, key[0], key[1]);
+      block = philox({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), key[2], key[3]}, key[0],
+                     key[1]);
     }
     out[e] = static_cast<float>(block[e % 4] >> 8) * 0x1p-24f;
   }

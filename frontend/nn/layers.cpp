@@ -32,8 +32,10 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& cho
   require_positive("nn::Conv2d", "the kernel's extent", kernel, here);
   require_positive("nn::Conv2d", "groups", options.groups, here);
   if (in % options.groups != 0 || out % options.groups != 0) {
-    fail("nn::Conv2d", "groups = " + std::to_string(options.groups) + " does not divide " + std::to_string(in) +
-                           " input and " + std::to_string(out) + " output channels", {}, here.loc);
+    fail("nn::Conv2d",
+         "groups = " + std::to_string(options.groups) + " does not divide " + std::to_string(in) + " input and " +
+             std::to_string(out) + " output channels",
+         {}, here.loc);
   }
   weight = Variable(init::he_uniform({out, in / options.groups, kernel, kernel}), "weight", true, here);
   if (options.bias) bias = Variable(init::zeros({out}), "bias", true, here);
@@ -55,7 +57,9 @@ Embedding::Embedding(int64_t count, int64_t width, Here here) {
   weight = Variable(init::normal({count, width}, 0, 1), "weight", true, here);
 }
 
-Tensor Embedding::forward(const Tensor& indices, Here here) const { return embedding(In(weight, here), In(indices, here)); }
+Tensor Embedding::forward(const Tensor& indices, Here here) const {
+  return embedding(In(weight, here), In(indices, here));
+}
 
 Dropout::Dropout(double chosen, Here here) : rate(chosen) {
   if (rate >= 0 && rate < 1) return;
@@ -73,7 +77,8 @@ Tensor MaxPool2d::forward(const Tensor& x, Here here) const {
 
 Tensor AvgPool2d::forward(const Tensor& x, Here here) const {
   const int64_t step = stride > 0 ? stride : window;
-  return average_pool(In(x, here), {.window = {window, window}, .stride = {step, step}, .padding = {padding, padding}});
+  return average_pool(In(x, here),
+                      {.window = {window, window}, .stride = {step, step}, .padding = {padding, padding}});
 }
 
 Tensor Flatten::forward(const Tensor& x, Here here) const { return flatten(In(x, here), 1); }

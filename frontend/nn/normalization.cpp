@@ -38,7 +38,9 @@ void require_channels(const Tensor& x, const Variable& weight, Here here) {
 }  // namespace
 
 LayerNorm::LayerNorm(const Shape& shape, double eps, Here here)
-    : weight(init::constant(shape, 1), "weight", true, here), bias(init::zeros(shape), "bias", true, here), epsilon(eps) {}
+    : weight(init::constant(shape, 1), "weight", true, here),
+      bias(init::zeros(shape), "bias", true, here),
+      epsilon(eps) {}
 
 Tensor LayerNorm::forward(const Tensor& x, Here here) const {
   require_trailing("nn::LayerNorm", x, weight, here);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// In a define-then-run graph a Variable keeps its old value until Session::run does the assignment, so an update never
-// reads back what it has assigned: it goes on with the new tensor.
+// In a define-then-run graph a Variable keeps its old value until Session::run does the assignment, so an update
+// never reads back what it has assigned: it goes on with the new tensor.
 #include "backplane/optim/optimizer.h"
 
 #include <unordered_set>
@@ -10,13 +10,16 @@ namespace {
 
 DType state_dtype(DType parameter) { return is_half(parameter) ? f32 : parameter; }
 
-std::vector<std::byte> zero_bytes(const Type& type) { return std::vector<std::byte>(static_cast<size_t>(type.bytes())); }
+std::vector<std::byte> zero_bytes(const Type& type) {
+  return std::vector<std::byte>(static_cast<size_t>(type.bytes()));
+}
 
 }  // namespace
 
 Tensor in_dtype(const Tensor& x, DType dtype, Here here) { return x.dtype() == dtype ? x : cast(In(x, here), dtype); }
 
-Optimizer::Optimizer(std::string name, std::vector<Variable> parameters, double learning_rate, double clip_norm, Here here)
+Optimizer::Optimizer(std::string name, std::vector<Variable> parameters, double learning_rate, double clip_norm,
+                     Here here)
     : name_(std::move(name)), parameters_(std::move(parameters)), clip_norm_(clip_norm) {
   if (parameters_.empty()) fail("optim::" + name_, "there are no parameters to train", {}, here.loc);
   std::unordered_set<const VariableCell*> seen;
@@ -81,8 +84,9 @@ std::vector<Assignment> Optimizer::step(Here here) {
 
 std::vector<Assignment> Optimizer::apply(std::span<const Tensor> gradients, Here here) {
   if (gradients.size() != parameters_.size()) {
-    fail("optim::" + name_, std::to_string(gradients.size()) + " gradients for " + std::to_string(parameters_.size()) +
-                                " parameters", {}, here.loc, "give one gradient per parameter, in their order");
+    fail("optim::" + name_,
+         std::to_string(gradients.size()) + " gradients for " + std::to_string(parameters_.size()) + " parameters",
+         {}, here.loc, "give one gradient per parameter, in their order");
   }
   const NoGrad no_grad;
   std::vector<Tensor> used(gradients.begin(), gradients.end());

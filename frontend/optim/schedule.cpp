@@ -21,7 +21,8 @@ Schedule cosine(double rate, int64_t steps, double last) {
 }
 
 Schedule step_decay(double rate, int64_t every, double factor) {
-  return [=](int64_t step) { return rate * std::pow(factor, static_cast<double>(step / std::max<int64_t>(every, 1))); };
+  return
+      [=](int64_t step) { return rate * std::pow(factor, static_cast<double>(step / std::max<int64_t>(every, 1))); };
 }
 
 Schedule warmup(int64_t steps, Schedule next) {

@@ -17,7 +17,7 @@ class Accuracy : public ::testing::TestWithParam<Goal> {};
 
 TEST_P(Accuracy, IsReachedWithTheDefaults) {
   const Result run = run_backplane({"train", "--data", "fashion-mnist", "--model", GetParam().model, "--json"},
-                                {.limit = std::chrono::minutes(28)});
+                                   {.limit = std::chrono::minutes(28)});
   ASSERT_EQ(run.code, 0) << run.err;
   const auto json = run.json();
   EXPECT_EQ(json["data"]["train_images"], 60000);
@@ -25,7 +25,8 @@ TEST_P(Accuracy, IsReachedWithTheDefaults) {
   EXPECT_LE(json["epochs"].size(), 5u);
   EXPECT_EQ(json["nodes"]["fallback"], 0);
   EXPECT_GE(json["test_accuracy"], GetParam().accuracy) << run.err;
-  std::printf("%s on %s: %.2f %%\n", GetParam().model, std::string(json["device"]).c_str(), 100 * double(json["test_accuracy"]));
+  std::printf("%s on %s: %.2f %%\n", GetParam().model, std::string(json["device"]).c_str(),
+              100 * double(json["test_accuracy"]));
 }
 
 INSTANTIATE_TEST_SUITE_P(FashionMnist, Accuracy,

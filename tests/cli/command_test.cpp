@@ -42,7 +42,8 @@ TEST(Usage, WrongOptionsAreUsageErrors) {
 TEST(Usage, HelpSaysWhatThereIs) {
   const Result run = run_backplane({"--help"});
   EXPECT_EQ(run.code, 0);
-  for (const char* word : {"train", "devices", "doctor", "explain", "env", "version", "Exit codes"}) EXPECT_THAT(run.out, HasSubstr(word));
+  for (const char* word : {"train", "devices", "doctor", "explain", "env", "version", "Exit codes"})
+    EXPECT_THAT(run.out, HasSubstr(word));
 }
 
 TEST(Version, IsPrinted) {
@@ -56,7 +57,8 @@ TEST(Devices, AreListedWithWhatWasFound) {
   const auto json = run.json();
   EXPECT_EQ(json["schema"], 1);
   bool reference = false;
-  for (const auto& each : json["devices"]) reference = reference || (each["name"] == "reference:0" && each["reference"] == true);
+  for (const auto& each : json["devices"])
+    reference = reference || (each["name"] == "reference:0" && each["reference"] == true);
   EXPECT_TRUE(reference) << run.out;
   EXPECT_FALSE(json["plugins"].empty());
   EXPECT_THAT(run_backplane({"devices"}).out, HasSubstr("reference:0"));
@@ -66,7 +68,10 @@ TEST(Devices, NoneAtAllIsSaidAndIsAnError) {
   const Result run = run_backplane({"devices"}, {.environment = {{"BACKPLANE_PLUGINS", "nothing-like-this"}}});
   expect_refusal(run, 3);
   EXPECT_THAT(run.err, HasSubstr("no usable device"));
-  EXPECT_EQ(run_backplane({"devices", "--json"}, {.environment = {{"BACKPLANE_PLUGINS", "nothing-like-this"}}}).json()["devices"].size(), 0u);
+  EXPECT_EQ(run_backplane({"devices", "--json"}, {.environment = {{"BACKPLANE_PLUGINS", "nothing-like-this"}}})
+                .json()["devices"]
+                .size(),
+            0u);
 }
 
 TEST(Doctor, ChecksEveryDevice) {
@@ -95,7 +100,8 @@ TEST(Doctor, ABrokenPluginIsAFailureThatNamesItsFile) {
 }
 
 TEST(Doctor, AMisspelledVariableIsAWarning) {
-  const Result run = run_backplane({"doctor"}, {.environment = {{"BACKPLANE_DEVIEC", "cpu"}, {"BACKPLANE_DEVICE", "reference"}}});
+  const Result run =
+      run_backplane({"doctor"}, {.environment = {{"BACKPLANE_DEVIEC", "cpu"}, {"BACKPLANE_DEVICE", "reference"}}});
   EXPECT_EQ(run.code, 0) << run.out;
   EXPECT_THAT(run.out, HasSubstr("BACKPLANE_DEVIEC"));
   EXPECT_THAT(run.out, HasSubstr("BACKPLANE_DEVICE"));
@@ -120,7 +126,8 @@ TEST(Env, ShowsTheTableWithValues) {
 }
 
 TEST(Explain, SaysForEachNodeWhereItRan) {
-  const Result run = run_backplane({"explain", "--model", "logistic", "--batch", "8", "--device", "reference", "--json"});
+  const Result run =
+      run_backplane({"explain", "--model", "logistic", "--batch", "8", "--device", "reference", "--json"});
   EXPECT_EQ(run.code, 0) << run.err;
   const auto json = run.json();
   EXPECT_EQ(json["device"], "reference:0");
@@ -128,11 +135,13 @@ TEST(Explain, SaysForEachNodeWhereItRan) {
   ASSERT_FALSE(json["rows"].empty());
   bool matmul = false;
   for (const auto& row : json["rows"]) {
-    for (const char* key : {"node", "op", "type", "device", "how", "reason", "source"}) EXPECT_TRUE(row.contains(key));
+    for (const char* key : {"node", "op", "type", "device", "how", "reason", "source"})
+      EXPECT_TRUE(row.contains(key));
     matmul = matmul || std::string(row["op"]).find("matmul") != std::string::npos;
   }
   EXPECT_TRUE(matmul) << run.out;
-  const Result table = run_backplane({"explain", "--model", "logistic", "--batch", "8", "--device", "reference", "--inference"});
+  const Result table =
+      run_backplane({"explain", "--model", "logistic", "--batch", "8", "--device", "reference", "--inference"});
   EXPECT_EQ(table.code, 0) << table.err;
   EXPECT_THAT(table.out, HasSubstr("launches on the device"));
 }

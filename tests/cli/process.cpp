@@ -64,7 +64,8 @@ void collect(pid_t child, std::vector<Channel> channels, const RunOptions& optio
       }
     }
     const Clock::time_point now = Clock::now();
-    if (options.interrupt_after.count() > 0 && !interrupted && first != Clock::time_point{} && now - first > options.interrupt_after) {
+    if (options.interrupt_after.count() > 0 && !interrupted && first != Clock::time_point{} &&
+        now - first > options.interrupt_after) {
       kill(child, SIGINT);
       interrupted = true;
     }

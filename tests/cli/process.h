@@ -12,7 +12,7 @@
 namespace backplane::tests {
 
 struct Result {
-  int code = -1;    ///< exit code; 128 + signal when it was killed
+  int code = -1;  ///< exit code; 128 + signal when it was killed
   int signal = 0;
   std::string out, err;
   nlohmann::json json() const;  ///< of stdout; fails the test when it does not parse
@@ -20,9 +20,9 @@ struct Result {
 
 struct RunOptions {
   std::map<std::string, std::string> environment;  ///< added to this process's; an empty value unsets
-  std::chrono::milliseconds interrupt_after{0};     ///< send SIGINT after stderr or stdout has something and this long
-  std::chrono::seconds limit{120};                  ///< then it is killed
-  bool terminal = false;                            ///< stdout and stderr are one pseudo-terminal, read into `out`
+  std::chrono::milliseconds interrupt_after{0};    ///< send SIGINT after stderr or stdout has something and this long
+  std::chrono::seconds limit{120};                 ///< then it is killed
+  bool terminal = false;                           ///< stdout and stderr are one pseudo-terminal, read into `out`
 };
 
 /// `arguments` without the program.

@@ -31,11 +31,13 @@ class Train : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory_); }
   std::string path(const std::string& name) const { return (directory_ / name).string(); }
   size_t files() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(directory_), std::filesystem::directory_iterator()));
+    return static_cast<size_t>(
+        std::distance(std::filesystem::directory_iterator(directory_), std::filesystem::directory_iterator()));
   }
   /// A short training run on the reference device.
   static Result train(std::vector<std::string> more, const RunOptions& options = {}) {
-    std::vector<std::string> arguments = {"train", "--data", "synthetic", "--model", "logistic", "--device", "reference"};
+    std::vector<std::string> arguments = {"train",    "--data",   "synthetic", "--model",
+                                          "logistic", "--device", "reference"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_backplane(arguments, options);
   }
@@ -69,7 +71,8 @@ TEST_F(Train, PlainLinesSayWhatRanWhere) {
 }
 
 TEST_F(Train, ATerminalGetsABar) {
-  const Result run = train({"--model", "mlp", "--epochs", "2"}, {.environment = {{"TERM", "xterm"}}, .terminal = true});
+  const Result run =
+      train({"--model", "mlp", "--epochs", "2"}, {.environment = {{"TERM", "xterm"}}, .terminal = true});
   ASSERT_EQ(run.code, 0) << run.out;
   EXPECT_THAT(run.out, HasSubstr("\r\033[Kepoch 1/2 ["));
   EXPECT_THAT(run.out, HasSubstr("images/s"));
@@ -108,10 +111,11 @@ TEST_F(Train, WritesATrace) {
 
 TEST_F(Train, CtrlCEndsItInOrder) {
   const Result run = train({"--model", "mlp", "--epochs", "100000", "--save", path("w")},
-                        {.interrupt_after = std::chrono::milliseconds(500)});
+                           {.interrupt_after = std::chrono::milliseconds(500)});
   EXPECT_EQ(run.signal, 0);
   EXPECT_EQ(run.code, 130) << run.err;
-  EXPECT_EQ(train({"--model", "mlp", "--epochs", "0", "--load", path("w")}).code, 0) << "what was learned so far is saved";
+  EXPECT_EQ(train({"--model", "mlp", "--epochs", "0", "--load", path("w")}).code, 0)
+      << "what was learned so far is saved";
 }
 
 TEST_F(Train, ADivergingLossIsAnError) {
@@ -134,9 +138,10 @@ TEST_F(Train, BadFilesAreNamed) {
     std::vector<std::string> arguments;
     std::string word;
   };
-  for (const Case& each : {Case{{"--load", path("w")}, path("w")}, Case{{"--load", path("absent")}, path("absent")},
-                           Case{{"--save", path("no/such/directory/w")}, path("no/such/directory")},
-                           Case{{"--save", "/dev/full"}, "/dev/full"}, Case{{"--trace", path("no/such/t")}, path("no/such")}}) {
+  for (const Case& each :
+       {Case{{"--load", path("w")}, path("w")}, Case{{"--load", path("absent")}, path("absent")},
+        Case{{"--save", path("no/such/directory/w")}, path("no/such/directory")},
+        Case{{"--save", "/dev/full"}, "/dev/full"}, Case{{"--trace", path("no/such/t")}, path("no/such")}}) {
     const Result run = train(each.arguments);
     EXPECT_EQ(run.code, 4) << run.err;
     EXPECT_THAT(run.err, HasSubstr(each.word));
@@ -150,7 +155,8 @@ TEST_F(Train, MissingAndDamagedDataAreNamed) {
   const Result missing = fashion(path("nowhere"));
   EXPECT_EQ(missing.code, 4);
   EXPECT_THAT(missing.err, HasSubstr(path("nowhere")));
-  for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
+  for (const char* name :
+       {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
     std::ofstream(path(name)) << "\x00\x00\x08\x03 far too short";
   }
   const Result damaged = fashion(directory_.string());
@@ -162,8 +168,9 @@ TEST_F(Train, AFullDiskLeavesTheOldFileAndNoHalfOne) {
   ASSERT_EQ(train({"--epochs", "0", "--save", path("w")}).code, 0);
   const std::string before = content(path("w"));
   ASSERT_EQ(files(), 1u);
-  const RunOptions full{.environment = {{"LD_PRELOAD", BACKPLANE_FULL_DISK}, {"FULL_DISK_AT", directory_.string()},
-                                         {"ASAN_OPTIONS", "verify_asan_link_order=0"}}};
+  const RunOptions full{.environment = {{"LD_PRELOAD", BACKPLANE_FULL_DISK},
+                                        {"FULL_DISK_AT", directory_.string()},
+                                        {"ASAN_OPTIONS", "verify_asan_link_order=0"}}};
   const Result run = train({"--epochs", "1", "--limit", "256", "--save", path("w")}, full);
   EXPECT_EQ(run.code, 4) << run.err;
   EXPECT_THAT(run.err, HasSubstr("No space left on device"));

@@ -69,7 +69,8 @@ TEST(Compile, ReadingAValueInsideIsAnErrorThatNamesTheLine) {
   std::string here;
   auto f = compile([&](const Tensor& x) {
     const Tensor y = mean(x);
-    here = line_text(); return y * y.item();
+    here = next_line();
+    return y * y.item();
   });
   const std::string text = message_of([&] { f(ones({3})); });
   EXPECT_THAT(text, HasSubstr(here));

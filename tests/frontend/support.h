@@ -38,7 +38,10 @@ inline void expect_near(const Tensor& x, const std::vector<float>& wanted, float
   EXPECT_THAT(values(x), Pointwise(FloatNear(tolerance), wanted));
 }
 
-/// "error_test.cpp:41" for the line it stands on.
-inline std::string line_text(Here here = {}) { return here.loc.to_string(); }
+/// "error_test.cpp:42" on line 41: what an error says about the line below.
+inline std::string next_line(Here here = {}) {
+  ++here.loc.line;
+  return here.loc.to_string();
+}
 
 }  // namespace backplane::tests

@@ -45,14 +45,16 @@ TEST(Session, AMissingFeedIsNamedWithItsLine) {
   {
     const auto building = graph.build();
     a = placeholder(f32, {2}, "left");
-    b = placeholder(f32, {2}, "right"); line = line_text();
+    line = next_line();
+    b = placeholder(f32, {2}, "right");
     y = a + b;
   }
   Session session;
   const std::string text = message_of([&] { session.run(y, {{a, ones({2})}}); });
   EXPECT_THAT(text, HasSubstr("right"));
   EXPECT_THAT(text, HasSubstr(line));
-  EXPECT_THAT(values(session.run(a * 2, {{a, ones({2})}})), ElementsAre(2, 2)) << "a feed nobody needs is not asked for";
+  EXPECT_THAT(values(session.run(a * 2, {{a, ones({2})}})), ElementsAre(2, 2))
+      << "a feed nobody needs is not asked for";
 }
 
 TEST(Session, AFeedThatDoesNotFitIsRefused) {
@@ -114,7 +116,8 @@ TEST(Session, GradientsThatDoNotExistNameTheOpInTheWay) {
   {
     const auto building = graph.build();
     x = placeholder(f32, {dyn}, "x");
-    const Tensor steps = floor(x); line = line_text();
+    line = next_line();
+    const Tensor steps = floor(x);
     slope = gradients(sum(steps), std::vector{x})[0];
   }
   Session session;
@@ -147,14 +150,14 @@ TEST(TheTrap, VariablesInsideAGraphAreRead) {
 TEST(TheTrap, AValueReadOutsideMayNotEnter) {
   Graph graph;
   const Variable w(Tensor::from({1, 2}, {2}), "regularised");
-  std::string line;
-  const Tensor penalty = 0.5 * sum(w * w); line = line_text();
+  const std::string line = next_line();
+  const Tensor penalty = 0.5 * sum(w * w);
   const auto building = graph.build();
   const Tensor x = placeholder(f32, {2}, "x");
   const std::string text = message_of([&] { sum(x) + penalty; });
   EXPECT_THAT(text, HasSubstr("regularised"));
   EXPECT_THAT(text, HasSubstr(line));
-  const std::string plain = message_of([&] { x * w.read().detach() + penalty; });
+  const std::string plain = message_of([&] { x* w.read().detach() + penalty; });
   EXPECT_THAT(plain, HasSubstr("regularised"));
 }
 

@@ -15,7 +15,8 @@ Outcome train_on(const std::string& device, const Program& program, Mode mode, c
   return train(program, mode, batches);
 }
 
-const Program kMlp = {small_mlp, optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9}), {kFeatures}};
+const Program kMlp = {
+    small_mlp, optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9}), {kFeatures}};
 const Program kCnn = {small_cnn, optimizer_of<optim::Adam>(optim::AdamOptions{.learning_rate = 0.02}), {1, 8, 8}};
 
 class OnDevice : public ::testing::TestWithParam<std::string> {};
@@ -30,7 +31,8 @@ TEST_P(OnDevice, EveryModeTrainsWithoutFallback) {
     EXPECT_LT(mine.losses.back(), 0.5 * mine.losses.front()) << name_of(mode);
     // Rounding differs, and training lets it grow: a bound on the loss of each step, relative to its size.
     for (size_t i = 0; i < oracle.losses.size(); ++i) {
-      EXPECT_NEAR(mine.losses[i], oracle.losses[i], 1e-4 * (1 + std::abs(oracle.losses[i]))) << name_of(mode) << " step " << i;
+      EXPECT_NEAR(mine.losses[i], oracle.losses[i], 1e-4 * (1 + std::abs(oracle.losses[i])))
+          << name_of(mode) << " step " << i;
     }
   }
 }
@@ -41,7 +43,8 @@ TEST_P(OnDevice, WeightsFollowTheReference) {
   const Outcome mine = train_on(GetParam(), kMlp, Mode::captured, batches);
   for (size_t v = 0; v < oracle.weights.size(); ++v) {
     for (size_t i = 0; i < oracle.weights[v].second.size(); ++i) {
-      ASSERT_NEAR(mine.weights[v].second[i], oracle.weights[v].second[i], 1e-5) << oracle.weights[v].first << " element " << i;
+      ASSERT_NEAR(mine.weights[v].second[i], oracle.weights[v].second[i], 1e-5)
+          << oracle.weights[v].first << " element " << i;
     }
   }
 }

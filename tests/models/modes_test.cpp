@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// With every optimisation off, the three modes give the same bits on the reference device: weights, optimiser state and
-// losses after 50 steps.
+// With every optimisation off, the three modes give the same bits on the reference device: weights, optimiser state
+// and losses after 50 steps.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -19,18 +19,27 @@ struct Case {
 };
 
 const Case kCases[] = {
-    {"mlp_sgd", {small_mlp, optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.1}), {kFeatures}}, kFeatures},
+    {"mlp_sgd",
+     {small_mlp, optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.1}), {kFeatures}},
+     kFeatures},
     {"mlp_momentum",
-     {small_mlp, optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-3}), {kFeatures}},
+     {small_mlp,
+      optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-3}),
+      {kFeatures}},
      kFeatures},
     {"mlp_nesterov_clipped",
      {small_mlp,
-      optimizer_of<optim::SGD>(optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .clip_norm = 0.5}),
+      optimizer_of<optim::SGD>(
+          optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .clip_norm = 0.5}),
       {kFeatures}},
      kFeatures},
-    {"mlp_adam", {small_mlp, optimizer_of<optim::Adam>(optim::AdamOptions{.learning_rate = 0.01}), {kFeatures}}, kFeatures},
+    {"mlp_adam",
+     {small_mlp, optimizer_of<optim::Adam>(optim::AdamOptions{.learning_rate = 0.01}), {kFeatures}},
+     kFeatures},
     {"mlp_adamw",
-     {small_mlp, optimizer_of<optim::AdamW>(optim::AdamOptions{.learning_rate = 0.01, .weight_decay = 0.05}), {kFeatures}},
+     {small_mlp,
+      optimizer_of<optim::AdamW>(optim::AdamOptions{.learning_rate = 0.01, .weight_decay = 0.05}),
+      {kFeatures}},
      kFeatures},
     {"cnn_adam", {small_cnn, optimizer_of<optim::Adam>(optim::AdamOptions{.learning_rate = 0.01}), {1, 8, 8}}, 64},
 };
@@ -55,7 +64,8 @@ TEST_P(Modes, GiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Modes, ::testing::ValuesIn(kCases), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, Modes, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace backplane::tests

@@ -11,7 +11,9 @@ Tensor images_of(const Batch& batch, const Shape& image) {
   for (const int64_t extent : image) shape.push_back(extent);
   return Tensor::from(batch.images, shape);
 }
-Tensor labels_of(const Batch& batch) { return Tensor::from(batch.labels, {static_cast<int64_t>(batch.labels.size())}); }
+Tensor labels_of(const Batch& batch) {
+  return Tensor::from(batch.labels, {static_cast<int64_t>(batch.labels.size())});
+}
 
 Tensor step(nn::Sequential& model, optim::Optimizer& optimizer, const Tensor& x, const Tensor& y) {
   optimizer.zero_grad();
@@ -60,7 +62,8 @@ void run_symbolic(nn::Sequential& model, optim::Optimizer& optimizer, const Prog
   }
   Session session;
   for (const Batch& batch : batches) {
-    outcome.losses.push_back(session.run(fetches, {{x, images_of(batch, program.image)}, {y, labels_of(batch)}})[0].item());
+    outcome.losses.push_back(
+        session.run(fetches, {{x, images_of(batch, program.image)}, {y, labels_of(batch)}})[0].item());
   }
   outcome.nodes = session.node_counts();
 }
@@ -79,7 +82,8 @@ std::vector<Batch> make_batches(int64_t steps, int64_t batch, int64_t features, 
     for (int64_t i = 0; i < batch; ++i) {
       const auto label = static_cast<int32_t>((i + static_cast<int64_t>(s)) % classes);
       b.labels.push_back(label);
-      for (int64_t f = 0; f < features; ++f) b.images[static_cast<size_t>(i * features + f)] += centres[static_cast<size_t>(label * features + f)];
+      for (int64_t f = 0; f < features; ++f)
+        b.images[static_cast<size_t>(i * features + f)] += centres[static_cast<size_t>(label * features + f)];
     }
   }
   return batches;

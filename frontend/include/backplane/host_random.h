@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random numbers drawn on the host, where neither a device nor a graph may be involved: initial weights. The same Philox
-// streams as random_uniform() (random.h), so what is drawn here depends on the seed and on nothing else.
+// Random numbers drawn on the host, where neither a device nor a graph may be involved: initial weights. The same
+// Philox streams as random_uniform() (random.h), so what is drawn here depends on the seed and on nothing else.
 #pragma once
 
 #include <array>

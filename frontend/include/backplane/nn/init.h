@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initial values of weights: f32 tensors on the default device, drawn on the host, so every device starts from the same
-// bits. manual_seed() makes them repeatable.
+// Initial values of weights: f32 tensors on the default device, drawn on the host, so every device starts from the
+// same bits. manual_seed() makes them repeatable.
 //   Xavier (Glorot and Bengio 2010): variance gain^2 * 2 / (in + out), for tanh, sigmoid and linear outputs
 //   He (He et al. 2015):             variance gain^2 / in, gain sqrt(2) for relu
 #pragma once
@@ -13,7 +13,8 @@ namespace backplane::nn::init {
 struct Fans {
   int64_t in = 1, out = 1;
 };
-/// Of a matrix [in, out], or of a filter [out, in, k...] whose receptive field multiplies both. Throws Error for rank < 2.
+/// Of a matrix [in, out], or of a filter [out, in, k...] whose receptive field multiplies both. Throws Error for rank
+/// < 2.
 Fans fans(const Shape& weight);
 
 Tensor zeros(const Shape& shape);

@@ -62,9 +62,9 @@ struct RMSNorm : Layer {
   BP_FIELDS(weight)
 };
 
-/// x[N, C, H, W] normalised per channel (Ioffe and Szegedy 2015). In training by the batch, which also moves the running
-/// statistics: running <- (1 - momentum) running + momentum batch, with the biased variance. Otherwise by these.
-/// In a define-then-run graph the moving is an effect: see StateUpdates.
+/// x[N, C, H, W] normalised per channel (Ioffe and Szegedy 2015). In training by the batch, which also moves the
+/// running statistics: running <- (1 - momentum) running + momentum batch, with the biased variance. Otherwise by
+/// these. In a define-then-run graph the moving is an effect: see StateUpdates.
 struct BatchNorm2d : Layer {
   Variable weight, bias, running_mean, running_var;
   double epsilon = 1e-5, momentum = 0.1;

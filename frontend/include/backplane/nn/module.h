@@ -7,8 +7,8 @@
 //     BP_FIELDS(a, b)                       // parameters "a.weight", "a.bias", "b.weight", "b.bias"
 //   };
 //
-// Modules are values: a copy shares its variables with the original. What a module does not have: hooks, a registry, a
-// device of its own (its variables lie where they were made).
+// Modules are values: a copy shares its variables with the original. What a module does not have: hooks, a registry,
+// a device of its own (its variables lie where they were made).
 #pragma once
 
 #include <concepts>
@@ -53,10 +53,10 @@ struct Layer : Module {
 };
 
 /// Lists the fields of a module: variables, modules, and vectors of them (named "field.0", "field.1", ...).
-#define BP_FIELDS(...)                                                          \
-  void fields(::backplane::nn::FieldVisitor& visitor) override {                \
-    std::string_view names = #__VA_ARGS__;                                      \
-    ::backplane::nn::detail::visit_fields(visitor, names, __VA_ARGS__);         \
+#define BP_FIELDS(...)                                                  \
+  void fields(::backplane::nn::FieldVisitor& visitor) override {        \
+    std::string_view names = #__VA_ARGS__;                              \
+    ::backplane::nn::detail::visit_fields(visitor, names, __VA_ARGS__); \
   }
 
 /// Layers one after another, named "0", "1", ...
@@ -65,8 +65,7 @@ struct Sequential : Layer {
 
   Sequential() = default;
   template <std::derived_from<Layer>... L>
-    requires(sizeof...(L) > 1 || !(std::same_as<L, Sequential> && ...))
-  explicit Sequential(L... each) {
+  requires(sizeof...(L) > 1 || !(std::same_as<L, Sequential> && ...)) explicit Sequential(L... each) {
     (add(std::move(each)), ...);
   }
   template <std::derived_from<Layer> L>
@@ -94,8 +93,9 @@ int64_t count_parameters(Module& module);
 /// Sets `training` of a module and of all that are inside it.
 void set_training(Module& module, bool training);
 
-/// In a define-then-run graph an assignment is an effect that Session::run is asked for. While it lives, it gathers the
-/// ones that layers make (running statistics); give them to run() beside the loss. Eager code and traces need none.
+/// In a define-then-run graph an assignment is an effect that Session::run is asked for. While it lives, it gathers
+/// the ones that layers make (running statistics); give them to run() beside the loss. Eager code and traces need
+/// none.
 class StateUpdates {
  public:
   StateUpdates();
@@ -116,8 +116,12 @@ namespace detail {
 /// Takes "a" off "a, b".
 std::string next_name(std::string_view& names);
 
-inline void visit_field(FieldVisitor& visitor, const std::string& name, Variable& field) { visitor.variable(name, field); }
-inline void visit_field(FieldVisitor& visitor, const std::string& name, Module& field) { visitor.module(name, field); }
+inline void visit_field(FieldVisitor& visitor, const std::string& name, Variable& field) {
+  visitor.variable(name, field);
+}
+inline void visit_field(FieldVisitor& visitor, const std::string& name, Module& field) {
+  visitor.module(name, field);
+}
 template <class T>
 void visit_field(FieldVisitor& visitor, const std::string& name, std::vector<T>& field) {
   for (size_t i = 0; i < field.size(); ++i) visit_field(visitor, name + "." + std::to_string(i), field[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What optimisers have in common. An update is an expression of tensors and Variables, so it works in all three modes,
-// and a compiled step fuses it with everything else.
+// What optimisers have in common. An update is an expression of tensors and Variables, so it works in all three
+// modes, and a compiled step fuses it with everything else.
 //
 //   optim::Adam adam(nn::parameters(model), {.learning_rate = 1e-3});
 //   eager, captured:  adam.zero_grad(); loss.backward(); adam.step();
@@ -72,8 +72,8 @@ class Optimizer {
 /// `x` in `dtype`; itself when it has it.
 Tensor in_dtype(const Tensor& x, DType dtype, Here here);
 
-/// All gradients scaled by min(1, max_norm / (norm + 1e-6)), where norm is that of all of them together. Undefined ones
-/// stay undefined. All must lie on one device.
+/// All gradients scaled by min(1, max_norm / (norm + 1e-6)), where norm is that of all of them together. Undefined
+/// ones stay undefined. All must lie on one device.
 std::vector<Tensor> clip_by_global_norm(std::span<const Tensor> gradients, double max_norm, Here here = {});
 
 }  // namespace backplane::optim
