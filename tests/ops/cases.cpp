@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cases.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <optional>
 
 #include "backplane/graph/autodiff.h"
+#include "backplane/graph/ops.h"
 
 namespace backplane::test {
 
@@ -100,6 +102,42 @@ CaseGraph apply_case(const Case& c) {
         g.graph->sym(g.graph->add_input(Input::Kind::placeholder, c.inputs[i].type, "x" + std::to_string(i))));
   }
   g.out = g.graph->apply(*c.op, c.attrs, g.in);
+  std::vector<Value> outputs;
+  for (const Sym& s : g.out) outputs.push_back(g.graph->value(s));
+  g.graph->set_outputs(std::move(outputs));
+  return g;
+}
+
+CaseGraph apply_case_strided(const Case& c) {
+  CaseGraph g{std::make_unique<Graph>(), {}, {}, {}};
+  std::vector<Sym> operands;
+  for (const Literal& value : c.values()) {
+    const Shape& shape = value.type.shape;
+    const auto rank = static_cast<size_t>(shape.rank());
+    std::vector<int64_t> stored(shape.begin(), shape.end()), axes(rank);
+    std::reverse(stored.begin(), stored.end());
+    for (size_t i = 0; i < rank; ++i) axes[i] = static_cast<int64_t>(rank - 1 - i);
+    const Type type{value.type.dtype, Shape(stored)};
+    const std::vector<double> from = to_doubles(value);
+    std::vector<double> to(from.size());
+    for (size_t flat = 0; flat < from.size(); ++flat) {  // axes reversed, then every axis backwards
+      size_t rest = flat, at = 0, stride = 1;
+      std::vector<size_t> index(rank);
+      for (size_t axis = rank; axis-- > 0; rest /= static_cast<size_t>(shape[static_cast<int>(axis)])) {
+        index[axis] = rest % static_cast<size_t>(shape[static_cast<int>(axis)]);
+      }
+      for (size_t axis = 0; axis < rank; ++axis) {  // the first axis is the last stored one
+        const auto extent = static_cast<size_t>(shape[static_cast<int>(axis)]);
+        at += (extent - 1 - index[axis]) * stride;
+        stride *= extent;
+      }
+      to[at] = from[flat];
+    }
+    g.values.push_back(from_doubles(type, to));
+    g.in.push_back(g.graph->sym(g.graph->add_input(Input::Kind::placeholder, type, "x")));
+    operands.push_back(apply1(op::flip, {}, {graph::permute(g.in.back(), axes)}));
+  }
+  g.out = operands.empty() ? std::vector<Sym>{} : g.graph->apply(*c.op, c.attrs, operands);
   std::vector<Value> outputs;
   for (const Sym& s : g.out) outputs.push_back(g.graph->value(s));
   g.graph->set_outputs(std::move(outputs));

@@ -41,6 +41,8 @@ struct CaseGraph {
   std::vector<Literal> values;  ///< one per graph input
 };
 CaseGraph apply_case(const Case& c);
+/// The same values, but the op sees every operand backwards in memory and with its axes in reverse order, as views.
+CaseGraph apply_case_strided(const Case& c);
 /// Outputs are the gradients for random dy, which are further inputs; operands without a gradient are left out.
 CaseGraph vjp_case(const Case& c);
 

@@ -94,6 +94,26 @@ TEST(OpDevices, ForwardEqualsTheOracle) {
   }
 }
 
+/// Operands that are views: negative strides, axes in another order.
+TEST(OpDevices, StridedOperandsGiveTheSame) {
+  const std::vector<Case> cases = all_cases(kAllSampled);
+  for (const StreamPtr& stream : devices_under_test()) {
+    Tally tally;
+    for (const Case& c : cases) {
+      if (c.inputs.empty()) continue;
+      SCOPED_TRACE(c.name() + " on " + stream->device()->name());
+      const CaseGraph dense = apply_case(c), strided = apply_case_strided(c);
+      const Reckoning want = reckon(*dense.graph, dense.values);
+      const Evaluator run(*strided.graph, stream, PassConfig{});
+      expect_near(c, stream->device()->name(), "strided operands", want, run(strided.values));
+      tally.cases += 1;
+      tally.launches += run.stats().nodes;
+      tally.fallbacks += run.stats().fallback_nodes;
+    }
+    report(stream, "strided operands", tally);
+  }
+}
+
 TEST(OpDevices, GradientsEqualTheOracle) {
   constexpr DType floats[] = {f32, f64, f16, bf16};
   const std::vector<Case> cases = all_cases(floats);
