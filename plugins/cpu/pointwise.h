@@ -59,6 +59,9 @@ std::string refuse_program(const Program& program, const std::vector<uint32_t>& 
 std::string refuse_pointwise(const Op& op);
 void list_pointwise(const Op& op, Candidates& out);
 
+/// The block engine. The program's outputs name instructions, or there is one output.
+WorkPtr make_blocks(const Program& program, const std::vector<bp_tensor_desc>& inputs,
+                    const std::vector<bp_tensor_desc>& outputs);
 /// A pointwise work over these operands, in whatever way suits them.
 WorkPtr make_pointwise(const Program& program, const std::vector<bp_tensor_desc>& inputs,
                        const std::vector<bp_tensor_desc>& outputs);
