@@ -54,7 +54,8 @@ class Im2col final : public Work {
     tile_ = std::clamp<int64_t>(kTileBytes / 4 / std::max<int64_t>(1, rows_) / 16 * 16, 64, 4096);
     tile_ = std::min(tile_, positions);
     tiles_ = (positions + tile_ - 1) / tile_;
-    direct_ = p_.taps() == 1 && p_.x_stride[0] == p_.in[1] * p_.x_stride[1] && p_.x_stride[1] == p_.in[2] * p_.x_stride[2];
+    direct_ =
+        p_.taps() == 1 && p_.x_stride[0] == p_.in[1] * p_.x_stride[1] && p_.x_stride[1] == p_.in[2] * p_.x_stride[2];
     for (int i = 0; i < 3; ++i) direct_ = direct_ && p_.stride[i] == 1 && p_.pad[i] == 0 && p_.in[i] == p_.out[i];
     units_ = p_.n * p_.groups * (code_ == BP_OP_CONVOLUTION ? tiles_ : 1);
     if (code_ == BP_OP_CONVOLUTION_GRAD_FILTER) units_ = p_.n * tiles_;
@@ -98,10 +99,12 @@ class Im2col final : public Work {
   void each_run(int64_t begin, int64_t count, F&& f, Z&& zero) const {
     for (int64_t row = 0; row < rows_; ++row) {
       const int64_t tap = row % p_.taps(), channel = row / p_.taps();
-      const int64_t q2 = tap % p_.kernel[2], q1 = tap / p_.kernel[2] % p_.kernel[1], q0 = tap / p_.kernel[2] / p_.kernel[1];
+      const int64_t q2 = tap % p_.kernel[2], q1 = tap / p_.kernel[2] % p_.kernel[1],
+                    q0 = tap / p_.kernel[2] / p_.kernel[1];
       for (int64_t done = 0; done < count;) {
         const int64_t position = begin + done;
-        const int64_t o2 = position % p_.out[2], o1 = position / p_.out[2] % p_.out[1], o0 = position / p_.out[2] / p_.out[1];
+        const int64_t o2 = position % p_.out[2], o1 = position / p_.out[2] % p_.out[1],
+                      o0 = position / p_.out[2] / p_.out[1];
         const int64_t m = std::min(p_.out[2] - o2, count - done);
         const int64_t i0 = o0 * p_.stride[0] + q0 * p_.dilation[0] - p_.pad[0];
         const int64_t i1 = o1 * p_.stride[1] + q1 * p_.dilation[1] - p_.pad[1];
@@ -114,7 +117,8 @@ class Im2col final : public Work {
         if (low > 0) zero(row, done, low);
         if (high > low) {
           f(row, Run{done + low, high - low,
-                     channel * p_.x.strides[1] + i0 * p_.x_stride[0] + i1 * p_.x_stride[1] + (i2 + low * s) * p_.x_stride[2]});
+                     channel * p_.x.strides[1] + i0 * p_.x_stride[0] + i1 * p_.x_stride[1] +
+                         (i2 + low * s) * p_.x_stride[2]});
         }
         if (high < m) zero(row, done + high, m - high);
         done += m;
@@ -129,10 +133,14 @@ class Im2col final : public Work {
         [&](int64_t row, const Run& run) {
           float* target = columns + row * count + run.column;
           const float* source = x + run.offset;
-          if (step == 1) std::memcpy(target, source, static_cast<size_t>(run.count) * 4);
-          else for (int64_t j = 0; j < run.count; ++j) target[j] = source[j * step];
+          if (step == 1)
+            std::memcpy(target, source, static_cast<size_t>(run.count) * 4);
+          else
+            for (int64_t j = 0; j < run.count; ++j) target[j] = source[j * step];
         },
-        [&](int64_t row, int64_t first, int64_t n) { std::memset(columns + row * count + first, 0, static_cast<size_t>(n) * 4); });
+        [&](int64_t row, int64_t first, int64_t n) {
+          std::memset(columns + row * count + first, 0, static_cast<size_t>(n) * 4);
+        });
   }
   void add_columns(float* dx, int64_t begin, int64_t count, const float* columns) const {
     const int64_t step = p_.stride[2] * p_.x_stride[2];
@@ -171,7 +179,8 @@ class Im2col final : public Work {
                     p_.x.strides[1], 1, false, pack);
         continue;
       }
-      gemm_serial(rows_, count, p_.group_filters(), weights, 1, rows_, source, p_.positions(), 1, columns, count, 1, false, pack);
+      gemm_serial(rows_, count, p_.group_filters(), weights, 1, rows_, source, p_.positions(), 1, columns, count, 1,
+                  false, pack);
       add_columns(target, begin, count, columns);
     }
   }
@@ -195,7 +204,8 @@ class Im2col final : public Work {
     const int64_t size = p_.o * rows_;
     parallel_ranges(size, kParallelBytes / 8, [&](int64_t begin, int64_t end) {
       const auto sums = [&](int64_t worker) {
-        return reinterpret_cast<const float*>(workspace + static_cast<uint64_t>(worker) * worker_bytes() + columns_bytes_ + pack_bytes_);
+        return reinterpret_cast<const float*>(workspace + static_cast<uint64_t>(worker) * worker_bytes() +
+                                              columns_bytes_ + pack_bytes_);
       };
       std::memcpy(dw + begin, sums(0) + begin, static_cast<size_t>(end - begin) * 4);
       for (int64_t worker = 1; worker < workers_; ++worker) {

@@ -18,7 +18,8 @@ struct ConvolutionProblem {
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t positions() const { return out[0] * out[1] * out[2]; }
   double flops() const {
-    return 2.0 * static_cast<double>(n * o) * static_cast<double>(positions()) * static_cast<double>(group_channels() * taps());
+    return 2.0 * static_cast<double>(n * o) * static_cast<double>(positions()) *
+           static_cast<double>(group_channels() * taps());
   }
 };
 

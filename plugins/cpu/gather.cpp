@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // GATHER and SCATTER_ADD along the middle axis of [outer, n, inner].
 //
-// Gather moves rows whatever their dtype is. Scatter-add first copies base to the result, then adds row after row; it is
-// shared between threads by columns and outer entries, never by indices, so that no addition races and the order is fixed.
+// Gather moves rows whatever their dtype is. Scatter-add first copies base to the result, then adds row after row; it
+// is shared between threads by columns and outer entries, never by indices, so that no addition races and the order is
+// fixed.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -17,9 +18,11 @@ namespace backplane::cpu {
 namespace {
 
 struct Indices {
-  explicit Indices(const bp_tensor_desc& desc) : stride(desc.strides[0]), count(desc.shape[0]), wide(desc.dtype == BP_I64) {}
+  explicit Indices(const bp_tensor_desc& desc)
+      : stride(desc.strides[0]), count(desc.shape[0]), wide(desc.dtype == BP_I64) {}
   int64_t at(const char* base, int64_t i) const {
-    return wide ? reinterpret_cast<const int64_t*>(base)[i * stride] : reinterpret_cast<const int32_t*>(base)[i * stride];
+    return wide ? reinterpret_cast<const int64_t*>(base)[i * stride]
+                : reinterpret_cast<const int32_t*>(base)[i * stride];
   }
   int64_t stride, count;
   bool wide;
@@ -76,7 +79,8 @@ class ScatterAdd final : public Work {
     if (args.in[0] != args.out[0]) base_->run({args.in, args.out, nullptr});
     const int64_t outer = y_.shape[0], inner = y_.shape[2];
     const int64_t slices = (inner + kColumns - 1) / kColumns;
-    const int64_t unit_bytes = std::max<int64_t>(1, indices_.count * std::min(inner, kColumns) * 3 * static_cast<int64_t>(sizeof(T)));
+    const int64_t unit_bytes =
+        std::max<int64_t>(1, indices_.count * std::min(inner, kColumns) * 3 * static_cast<int64_t>(sizeof(T)));
     parallel_ranges(outer * slices, kParallelBytes / 2 / unit_bytes, [&](int64_t begin, int64_t end) {
       for (int64_t u = begin; u < end; ++u) add_slice(args, u / slices, u % slices * kColumns);
     });

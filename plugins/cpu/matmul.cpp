@@ -39,7 +39,8 @@ std::vector<MatmulSlice> slice_matmul_along(const MatmulProblem& p, int threads,
   const int64_t count = std::max<int64_t>(1, std::min<int64_t>(threads, tiles));
   std::vector<MatmulSlice> slices;
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t begin = std::min(extent, tiles * i / count * tile), end = std::min(extent, tiles * (i + 1) / count * tile);
+    const int64_t begin = std::min(extent, tiles * i / count * tile),
+                  end = std::min(extent, tiles * (i + 1) / count * tile);
     MatmulSlice slice{0, p.batch, 0, p.m, 0, p.n};
     if (side == 'b') slice.batch0 = begin, slice.batches = end - begin;
     else if (side == 'm') slice.m0 = begin, slice.m = end - begin;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the implementations of MATMUL share: a problem with its strides named, and how it is cut into slices, one a thread.
+// What the implementations of MATMUL share: a problem with its strides named, and how it is cut into slices, one a
+// thread.
 #pragma once
 
 #include "work.h"
@@ -18,7 +19,9 @@ struct MatmulProblem {
   explicit MatmulProblem(const Op& op) : MatmulProblem(op.in[0], op.in[1], op.out[0]) {}
   /// Offsets in elements of batch entry `index`.
   void offsets(int64_t index, int64_t& a, int64_t& b, int64_t& c) const;
-  double flops() const { return 2.0 * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k); }
+  double flops() const {
+    return 2.0 * static_cast<double>(batch) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  }
 };
 
 struct MatmulSlice {
@@ -35,7 +38,8 @@ void list_own_matmul(const Op& op, Candidates& out);
 /// One f32 product on the current thread, for kernels built on top of it (convolution, attention).
 /// `pack` is isa().gemm_pack_bytes of scratch.
 void gemm_serial(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
-                 int64_t b_row, int64_t b_column, float* c, int64_t c_row, int64_t c_column, bool accumulate, void* pack);
+                 int64_t b_row, int64_t b_column, float* c, int64_t c_row, int64_t c_column, bool accumulate,
+                 void* pack);
 
 #if defined(BACKPLANE_CPU_ONEDNN)
 /// oneDNN's candidates, with the epilogue as post-ops where it fits (matmul_onednn.cpp).

@@ -88,7 +88,9 @@ class Normalize final : public Work {
 
  private:
   void run_group(const Args& args, int64_t g) const {
-    const auto at = [&](char* base, size_t operand) { return reinterpret_cast<float*>(base) + groups_.group(operand, g); };
+    const auto at = [&](char* base, size_t operand) {
+      return reinterpret_cast<float*>(base) + groups_.group(operand, g);
+    };
     const float* x = at(args.in[0], kX);
     double mean = 0, m2 = 0, count = 0;
     for (int64_t s = 0; s < groups_.stretches; ++s) {
@@ -112,7 +114,8 @@ class Normalize final : public Work {
       for (int64_t i = 0; i < groups_.length; i += kBlock) {
         const int64_t n = std::min(kBlock, groups_.length - i);
         isa().normalize(x + ox + i, block_of(sc + i * groups_.stride(kScale), groups_.stride(kScale), n, scales),
-                        block_of(sh + i * groups_.stride(kShift), groups_.stride(kShift), n, shifts), center, rstd, y + oy + i, n);
+                        block_of(sh + i * groups_.stride(kShift), groups_.stride(kShift), n, shifts), center, rstd,
+                        y + oy + i, n);
       }
     }
   }
@@ -128,8 +131,11 @@ class NormalizeGrad final : public Work {
  public:
   enum { kX, kDy, kMean, kRstd, kScale, kDx, kDscale, kDshift };
   NormalizeGrad(const Op& op, bool columns)
-      : groups_(operands(op), op.attrs.normalize.axes), rms_(op.attrs.normalize.kind == BP_NORMALIZE_RMS), columns_(columns) {
-    workers_ = std::max<int64_t>(1, std::min<int64_t>(thread_count(), (groups_.kept.count + groups_.grain() - 1) / groups_.grain()));
+      : groups_(operands(op), op.attrs.normalize.axes),
+        rms_(op.attrs.normalize.kind == BP_NORMALIZE_RMS),
+        columns_(columns) {
+    workers_ = std::max<int64_t>(
+        1, std::min<int64_t>(thread_count(), (groups_.kept.count + groups_.grain() - 1) / groups_.grain()));
     sums_ = round_up(static_cast<uint64_t>(groups_.inside.count) * 4);
     workspace = columns_ ? static_cast<uint64_t>(workers_) * 2 * sums_ : 0;
   }
@@ -149,17 +155,22 @@ class NormalizeGrad final : public Work {
         scale += sums_of(args, worker, 0)[i], shift += sums_of(args, worker, 1)[i];
       }
       const int64_t s = i / groups_.length, c = i % groups_.length;
-      reinterpret_cast<float*>(args.out[1])[groups_.stretch(kDscale, s) + c * groups_.stride(kDscale)] = static_cast<float>(scale);
-      reinterpret_cast<float*>(args.out[2])[groups_.stretch(kDshift, s) + c * groups_.stride(kDshift)] = static_cast<float>(shift);
+      reinterpret_cast<float*>(args.out[1])[groups_.stretch(kDscale, s) + c * groups_.stride(kDscale)] =
+          static_cast<float>(scale);
+      reinterpret_cast<float*>(args.out[2])[groups_.stretch(kDshift, s) + c * groups_.stride(kDshift)] =
+          static_cast<float>(shift);
     }
   }
 
  private:
   float* sums_of(const Args& args, int64_t worker, int which) const {
-    return reinterpret_cast<float*>(args.workspace + (static_cast<uint64_t>(worker) * 2 + static_cast<uint64_t>(which)) * sums_);
+    return reinterpret_cast<float*>(args.workspace +
+                                    (static_cast<uint64_t>(worker) * 2 + static_cast<uint64_t>(which)) * sums_);
   }
   void run_group(const Args& args, int64_t g, int64_t worker) const {
-    const auto at = [&](char* base, size_t operand) { return reinterpret_cast<float*>(base) + groups_.group(operand, g); };
+    const auto at = [&](char* base, size_t operand) {
+      return reinterpret_cast<float*>(base) + groups_.group(operand, g);
+    };
     const float *dy = at(args.in[0], kDy), *x = at(args.in[1], kX), *scale = at(args.in[4], kScale);
     const float mean = rms_ ? 0.0f : *at(args.in[2], kMean), rstd = *at(args.in[3], kRstd);
     float scales[kBlock];
@@ -178,11 +189,13 @@ class NormalizeGrad final : public Work {
       isa().normalize_grad_sums(d, v, sc, mean, rstd, n, sums);
       if (columns_) {
         const int64_t first = s * groups_.length + i;
-        isa().normalize_grad_columns(d, v, mean, rstd, sums_of(args, worker, 0) + first, sums_of(args, worker, 1) + first, n);
+        isa().normalize_grad_columns(d, v, mean, rstd, sums_of(args, worker, 0) + first,
+                                     sums_of(args, worker, 1) + first, n);
       }
     });
     const double count = static_cast<double>(groups_.inside.count);
-    const float mean_g = rms_ ? 0.0f : static_cast<float>(sums[0] / count), mean_gh = static_cast<float>(sums[1] / count);
+    const float mean_g = rms_ ? 0.0f : static_cast<float>(sums[0] / count),
+                mean_gh = static_cast<float>(sums[1] / count);
     float* dx = at(args.out[0], kDx);
     each_block([&](int64_t s, int64_t i, int64_t n, const float* d, const float* v, const float* sc) {
       isa().normalize_grad(d, v, sc, mean, rstd, mean_g, mean_gh, dx + groups_.stretch(kDx, s) + i, n);
@@ -222,7 +235,8 @@ Sums kind_of_sums(const Op& op) {
     const int64_t extent = op.in[1].shape[i];
     const bool inside = (op.attrs.normalize.axes >> i & 1u) != 0;
     for (int k : {1, 2}) {
-      const bool full = op.out[static_cast<size_t>(k)].shape[i] == extent, one = op.out[static_cast<size_t>(k)].shape[i] == 1;
+      const bool full = op.out[static_cast<size_t>(k)].shape[i] == extent,
+                 one = op.out[static_cast<size_t>(k)].shape[i] == 1;
       group = group && (inside ? one : full);
       position = position && (inside ? full : one);
     }
@@ -238,7 +252,8 @@ void list_plain_grad(const Op& op, Candidates& out) {
 std::string refuse_dtypes(const Op& op) {
   for (const auto* list : {&op.in, &op.out}) {
     for (const bp_tensor_desc& desc : *list) {
-      if (desc.dtype != BP_F32 && !is_half(desc.dtype)) return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
+      if (desc.dtype != BP_F32 && !is_half(desc.dtype))
+        return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
     }
   }
   return element_count(op.out[0]) == 0 ? "empty operands; it decomposes" : "";
@@ -248,7 +263,8 @@ std::string refuse_dtypes(const Op& op) {
 
 std::string refuse_normalize(const Op& op) {
   if (std::string reason = refuse_dtypes(op); !reason.empty()) return reason;
-  if (!dense_inside(Groups(Normalize::operands(widened(op)), op.attrs.normalize.axes), {Normalize::kX, Normalize::kY})) {
+  if (!dense_inside(Groups(Normalize::operands(widened(op)), op.attrs.normalize.axes),
+                    {Normalize::kX, Normalize::kY})) {
     return "the fastest axis of x or y is not normalised over; it decomposes";
   }
   return {};

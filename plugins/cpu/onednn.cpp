@@ -31,7 +31,8 @@ bool onednn_takes(uint32_t dtype) {
   if (dtype == BP_F32) return true;
   // Below AVX-512 oneDNN 2.x refuses bf16 by throwing; there the way by f32 is taken.
   static const bool bf16 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512dq") && dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+                           __builtin_cpu_supports("avx512dq") &&
+                           dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
   return dtype == BP_BF16 && bf16;
 }
 
@@ -103,7 +104,8 @@ void PrimitiveWork::run(const Args& args) const {
       failed = 1;
     }
   });
-  if (failed != 0) throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN failed to run a primitive", BP_SCOPE_QUEUE, 0, "onednn");
+  if (failed != 0)
+    throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN failed to run a primitive", BP_SCOPE_QUEUE, 0, "onednn");
 }
 
 void PrimitiveWork::run_slice(const Args& args, Context& context, size_t slice) const {
@@ -113,14 +115,18 @@ void PrimitiveWork::run_slice(const Args& args, Context& context, size_t slice) 
     const size_t first = first_argument_[slice][s];
     for (size_t a = 0; a < steps[s].arguments.size(); ++a) {
       const Place& place = steps[s].arguments[a].place;
-      char* base = place.kind == Place::input ? args.in[place.index] : place.kind == Place::output ? args.out[place.index]
-                                                                                                   : args.workspace;
+      char* base = place.kind == Place::input    ? args.in[place.index]
+                   : place.kind == Place::output ? args.out[place.index]
+                                                 : args.workspace;
       const dnnl_status_t status = dnnl_memory_set_data_handle(context.memories[first + a].get(), base + place.offset);
-      if (status != dnnl_success) throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN refused an operand", BP_SCOPE_CALL, 0, "onednn", status);
+      if (status != dnnl_success)
+        throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN refused an operand", BP_SCOPE_CALL, 0, "onednn", status);
     }
-    const dnnl_status_t status = dnnl_primitive_execute(steps[s].primitive.get(), onednn_stream().get(),
-                                                        static_cast<int>(steps[s].arguments.size()), &context.arguments[first]);
-    if (status != dnnl_success) throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN failed to run a primitive", BP_SCOPE_CALL, 0, "onednn", status);
+    const dnnl_status_t status =
+        dnnl_primitive_execute(steps[s].primitive.get(), onednn_stream().get(),
+                               static_cast<int>(steps[s].arguments.size()), &context.arguments[first]);
+    if (status != dnnl_success)
+      throw sdk::Failure(BP_E_INTERNAL, "[cpu] oneDNN failed to run a primitive", BP_SCOPE_CALL, 0, "onednn", status);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// oneDNN behind this card's ideas: a Work is a few primitives per slice, one slice a thread, each primitive made for one
-// thread. Nothing is created or allocated when it runs: memory objects are made beforehand, for a fixed number of
+// oneDNN behind this card's ideas: a Work is a few primitives per slice, one slice a thread, each primitive made for
+// one thread. Nothing is created or allocated when it runs: memory objects are made beforehand, for a fixed number of
 // concurrent runs, and only pointed at the operands. Scratchpads are the caller's workspace.
 // Speaks oneDNN 2.x (operation descriptors); everything that does is in onednn*.cpp.
 #pragma once

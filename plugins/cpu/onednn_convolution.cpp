@@ -2,9 +2,9 @@
 // CONVOLUTION and its gradients through oneDNN: direct and Winograd algorithms, each over several layouts, every
 // implementation it lists. Where its layout differs from the operand's, the copy is part of the kernel.
 //
-// convolution_auto is never asked for: together with convolution_direct in one process oneDNN 2.6's primitive cache then
-// returns the wrong kernel. Threads share the images (each a filter gradient of its own, added up at the end); a single
-// image is shared by its output channels.
+// convolution_auto is never asked for: together with convolution_direct in one process oneDNN 2.6's primitive cache
+// then returns the wrong kernel. Threads share the images (each a filter gradient of its own, added up at the end); a
+// single image is shared by its output channels.
 #include <algorithm>
 #include <cstring>
 
@@ -45,7 +45,11 @@ bool usable(const bp_tensor_desc& desc) {
 class Convolution {
  public:
   Convolution(const Op& op, const FusedEpilogue& epilogue)
-      : op_(op), p_(op), epilogue_(epilogue), attributes_(epilogue_attributes(epilogue)), rank_(op.attrs.convolution.spatial_rank) {
+      : op_(op),
+        p_(op),
+        epilogue_(epilogue),
+        attributes_(epilogue_attributes(epilogue)),
+        rank_(op.attrs.convolution.spatial_rank) {
     const bp_convolution_attrs& a = op.attrs.convolution;
     for (uint32_t i = 0; i < rank_; ++i) {
       strides_.push_back(a.stride[i]), dilates_.push_back(a.dilation[i] - 1);
@@ -148,7 +152,8 @@ class Convolution {
       const memory::desc bias({s.o}, memory::data_type::f32, memory::format_tag::x);
       const dnnl::convolution_forward::desc d =
           epilogue_.bias >= 0
-              ? dnnl::convolution_forward::desc(inference, arm.algorithm, x, w, bias, y, strides_, dilates_, low_, high_)
+              ? dnnl::convolution_forward::desc(inference, arm.algorithm, x, w, bias, y, strides_, dilates_, low_,
+                                                high_)
               : dnnl::convolution_forward::desc(inference, arm.algorithm, x, w, y, strides_, dilates_, low_, high_);
       const dnnl::convolution_forward::primitive_desc hint(d, attributes_, onednn_engine(), true);
       if (!hint) return {};
@@ -156,10 +161,14 @@ class Convolution {
         keep(all_implementations(hint), made);
       } else if (!filter()) {
         const dnnl::convolution_backward_data::desc b(arm.algorithm, x, w, y, strides_, dilates_, low_, high_);
-        keep(all_implementations(dnnl::convolution_backward_data::primitive_desc(b, attributes_, onednn_engine(), hint, true)), made);
+        keep(all_implementations(
+                 dnnl::convolution_backward_data::primitive_desc(b, attributes_, onednn_engine(), hint, true)),
+             made);
       } else {
         const dnnl::convolution_backward_weights::desc b(arm.algorithm, x, w, y, strides_, dilates_, low_, high_);
-        keep(all_implementations(dnnl::convolution_backward_weights::primitive_desc(b, attributes_, onednn_engine(), hint, true)), made);
+        keep(all_implementations(
+                 dnnl::convolution_backward_weights::primitive_desc(b, attributes_, onednn_engine(), hint, true)),
+             made);
       }
     } catch (const dnnl::error&) {  // not offered for this layout or shape
       return {};
@@ -178,7 +187,8 @@ class Convolution {
     for (size_t rank = 0; rank < offers[0].size(); ++rank) {
       std::vector<Made> chosen;
       for (const auto& all : offers) {
-        const auto at = std::find_if(all.begin(), all.end(), [&](const Made& m) { return m.name == offers[0][rank].name; });
+        const auto at =
+            std::find_if(all.begin(), all.end(), [&](const Made& m) { return m.name == offers[0][rank].name; });
         if (at != all.end()) chosen.push_back(*at);
       }
       const std::string& implementation = offers[0][rank].name;
@@ -231,7 +241,8 @@ class Convolution::WithSums final : public PrimitiveWork {
     auto* sum = reinterpret_cast<float*>(args.out[0]);
     parallel_ranges(count_, kParallelBytes / 8, [&](int64_t begin, int64_t end) {
       for (const int64_t other : others_) {
-        isa().reduce_columns[0][kF32](reinterpret_cast<const float*>(args.workspace + other) + begin, end - begin, sum + begin);
+        isa().reduce_columns[0][kF32](reinterpret_cast<const float*>(args.workspace + other) + begin, end - begin,
+                                      sum + begin);
       }
     });
   }
@@ -260,12 +271,15 @@ WorkPtr Convolution::build(const std::vector<Made>& made, uint64_t* bytes, bool 
       bool result;
     };
     const bool data = op_.code == BP_OP_CONVOLUTION_GRAD_DATA;
-    const auto place = [&](bool result, int index, int64_t at) { return Place{result ? Place::output : Place::input, result ? 0 : index, at}; };
-    Role roles[3] = {
-        {image(p_.x, s.n, p_.c), m.x, place(data, 0, offset(p_.x, s.n0, 0)), data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data},
-        {weights(p_.w, s), m.w, place(filter(), 1, offset(p_.w, s.o0, 0)), filter() ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, filter()},
-        {image(p_.y, s.n, s.o), m.y, place(forward(), filter() ? 1 : 0, offset(p_.y, s.n0, s.o0)),
-         forward() ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, forward()}};
+    const auto place = [&](bool result, int index, int64_t at) {
+      return Place{result ? Place::output : Place::input, result ? 0 : index, at};
+    };
+    Role roles[3] = {{image(p_.x, s.n, p_.c), m.x, place(data, 0, offset(p_.x, s.n0, 0)),
+                      data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data},
+                     {weights(p_.w, s), m.w, place(filter(), 1, offset(p_.w, s.o0, 0)),
+                      filter() ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, filter()},
+                     {image(p_.y, s.n, s.o), m.y, place(forward(), filter() ? 1 : 0, offset(p_.y, s.n0, s.o0)),
+                      forward() ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, forward()}};
     if (filter() && by_image && i > 0) {
       roles[1].place = scratch.take(bytes_of(p_.w));
       sums.push_back(roles[1].place.offset);
@@ -278,7 +292,9 @@ WorkPtr Convolution::build(const std::vector<Made>& made, uint64_t* bytes, bool 
         at = scratch.take(role.wanted.get_size());
         const memory::desc &from = role.result ? role.wanted : role.given, &to = role.result ? role.given : role.wanted;
         const ReorderStep copy(from, to, scratch);
-        if (create) (role.result ? after : before).push_back(copy.make(role.result ? at : role.place, role.result ? role.place : at));
+        if (create)
+          (role.result ? after : before)
+              .push_back(copy.make(role.result ? at : role.place, role.result ? role.place : at));
       }
       main.arguments.push_back({role.id, role.wanted, at});
     }
@@ -295,7 +311,8 @@ WorkPtr Convolution::build(const std::vector<Made>& made, uint64_t* bytes, bool 
   }
   if (bytes != nullptr) *bytes = scratch.size();
   if (!create) return nullptr;
-  if (!sums.empty()) return std::make_shared<WithSums>(std::move(all), scratch.size(), element_count(p_.w), std::move(sums));
+  if (!sums.empty())
+    return std::make_shared<WithSums>(std::move(all), scratch.size(), element_count(p_.w), std::move(sums));
   return std::make_shared<PrimitiveWork>(std::move(all), scratch.size());
 }
 

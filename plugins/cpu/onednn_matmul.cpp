@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MATMUL through oneDNN: every implementation it lists, over the operands as they lie or with b packed first, split over
-// the threads along batch, m or n; and its sgemm. f32 and bf16.
+// MATMUL through oneDNN: every implementation it lists, over the operands as they lie or with b packed first, split
+// over the threads along batch, m or n; and its sgemm. f32 and bf16.
 #include <algorithm>
 
 #include "matmul.h"
@@ -20,7 +20,8 @@ struct Layout {
     bool first = true;
     for (int i = 0; i < p.batch_rank; ++i) {
       if (p.extent[i] == 1) continue;
-      if (!first && (a != p.a_batch[i] * p.extent[i] || b != p.b_batch[i] * p.extent[i] || c != p.c_batch[i] * p.extent[i])) {
+      if (!first &&
+          (a != p.a_batch[i] * p.extent[i] || b != p.b_batch[i] * p.extent[i] || c != p.c_batch[i] * p.extent[i])) {
         return;
       }
       a = p.a_batch[i], b = p.b_batch[i], c = p.c_batch[i], first = false;
@@ -49,7 +50,8 @@ memory::desc matrix(memory::data_type type, int64_t batch, int64_t rows, int64_t
                     int64_t row, int64_t column, bool batched) {
   if (!batched) return memory::desc({rows, columns}, type, {row, column});
   const bool shared = batch_stride == 0 || batch == 1;
-  return memory::desc({shared ? 1 : batch, rows, columns}, type, {shared ? std::max(row * rows, column * columns) : batch_stride, row, column});
+  return memory::desc({shared ? 1 : batch, rows, columns}, type,
+                      {shared ? std::max(row * rows, column * columns) : batch_stride, row, column});
 }
 
 class Lister {
@@ -57,12 +59,14 @@ class Lister {
   Lister(const Op& op, const Layout& layout, const FusedEpilogue& epilogue)
       : op_(op), l_(layout), p_(layout.p), epilogue_(epilogue), attributes_(epilogue_attributes(epilogue)) {}
 
-  void list(const std::vector<MatmulSlice>& slices, const std::string& split, bool packed, double factor, Candidates& out) {
+  void list(const std::vector<MatmulSlice>& slices, const std::string& split, bool packed, double factor,
+            Candidates& out) {
     std::vector<std::vector<dnnl::matmul::primitive_desc>> offers;  // by slice
     const OneThread guard;
     for (size_t i = 0; i < slices.size(); ++i) {
       const MatmulSlice& s = slices[i];
-      if (i > 0 && s.batches == slices[0].batches && s.m == slices[0].m && s.n == slices[0].n) offers.push_back(offers[0]);
+      if (i > 0 && s.batches == slices[0].batches && s.m == slices[0].m && s.n == slices[0].n)
+        offers.push_back(offers[0]);
       else offers.push_back(offer(s, packed));
     }
     for (size_t rank = 0; rank < offers[0].size(); ++rank) {
@@ -79,7 +83,8 @@ class Lister {
       if (chosen.size() != offers.size()) continue;
       Candidate c;
       c.name = std::string(packed ? "onednn-packed@impl=" : "onednn@impl=") + implementation + split;
-      const bool taken = std::any_of(out.begin(), out.end(), [&](const Candidate& other) { return other.name == c.name; });
+      const bool taken =
+          std::any_of(out.begin(), out.end(), [&](const Candidate& other) { return other.name == c.name; });
       if (taken || (packed && implementation.find("ref") != std::string::npos)) continue;
       uint64_t bytes = 0;
       try {
@@ -122,8 +127,8 @@ class Lister {
   }
 
   /// Lays out the workspace; makes the primitives as well when `create`.
-  WorkPtr build(const std::vector<MatmulSlice>& slices, const std::vector<dnnl::matmul::primitive_desc>& pds, bool packed,
-                uint64_t* bytes, bool create) const {
+  WorkPtr build(const std::vector<MatmulSlice>& slices, const std::vector<dnnl::matmul::primitive_desc>& pds,
+                bool packed, uint64_t* bytes, bool create) const {
     const OneThread guard;
     ScratchPlan scratch;
     std::vector<PrimitiveSlice> all;
@@ -143,8 +148,11 @@ class Lister {
       }
       const Place pad = scratch.take(pd.scratchpad_desc().get_size());
       if (create) {
-        PrimitiveStep step{dnnl::matmul(pd), {{DNNL_ARG_SRC, a_desc(s), a}, {DNNL_ARG_WEIGHTS, pd.weights_desc(), b},
-                                              {DNNL_ARG_DST, c_desc(s), c}, {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc(), pad}}};
+        PrimitiveStep step{dnnl::matmul(pd),
+                           {{DNNL_ARG_SRC, a_desc(s), a},
+                            {DNNL_ARG_WEIGHTS, pd.weights_desc(), b},
+                            {DNNL_ARG_DST, c_desc(s), c},
+                            {DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc(), pad}}};
         if (epilogue_.bias >= 0) {
           step.arguments.push_back({DNNL_ARG_BIAS, bias_desc(s), {Place::input, epilogue_.bias, s.n0 * 4}});
         }
@@ -168,7 +176,8 @@ class Sgemm final : public Work {
  public:
   Sgemm(const Layout& layout, std::vector<MatmulSlice> slices) : l_(layout), p_(layout.p), slices_(std::move(slices)) {}
   void run(const Args& args) const override {
-    parallel_tasks(static_cast<int64_t>(slices_.size()), [&](int64_t i) { run_slice(args, slices_[static_cast<size_t>(i)]); });
+    parallel_tasks(static_cast<int64_t>(slices_.size()),
+                   [&](int64_t i) { run_slice(args, slices_[static_cast<size_t>(i)]); });
   }
 
  private:

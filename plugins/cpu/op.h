@@ -59,7 +59,9 @@ bool same_shape(const bp_tensor_desc& a, const bp_tensor_desc& b);
 inline uint64_t bytes_of(const bp_tensor_desc& desc) {
   return static_cast<uint64_t>(element_count(desc)) * sdk::dtype_size(desc.dtype);
 }
-inline uint64_t round_up(uint64_t bytes, uint64_t alignment = 64) { return (bytes + alignment - 1) / alignment * alignment; }
+inline uint64_t round_up(uint64_t bytes, uint64_t alignment = 64) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 inline bool is_half(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16; }
 
 }  // namespace backplane::cpu

@@ -76,7 +76,8 @@ class CpuDevice : public sdk::HostDevice {
 
   void query(const bp_op& source, sdk::Support& support) {
     const Family* family = find_family(source.code);
-    if (family == nullptr) return support.no(std::string("[cpu] ") + sdk::op_name(source) + " is not offered; it decomposes");
+    if (family == nullptr)
+      return support.no(std::string("[cpu] ") + sdk::op_name(source) + " is not offered; it decomposes");
     const Op op(source);
     if (const std::string reason = family->refuse(op); !reason.empty()) {
       return support.no(std::string("[cpu] ") + sdk::op_name(source) + ": " + reason);

@@ -27,7 +27,8 @@ Program with_own_outputs(const Program& program, const std::vector<bp_tensor_des
 WorkPtr make_pointwise(const Program& program, const std::vector<bp_tensor_desc>& inputs,
                        const std::vector<bp_tensor_desc>& outputs) {
   if (program.instrs.empty() && program.outputs.size() == 1) {
-    if (WorkPtr copy = make_permuted_copy(inputs[program.outputs[0]], outputs[0]); copy && inputs.size() == 1) return copy;
+    if (WorkPtr copy = make_permuted_copy(inputs[program.outputs[0]], outputs[0]); copy && inputs.size() == 1)
+      return copy;
   }
   return make_blocks(with_own_outputs(program, inputs), inputs, outputs);
 }
@@ -78,6 +79,8 @@ std::string refuse_pointwise(const Op& op) {
   return refuse_program(*op.program, dtypes);
 }
 
-void list_pointwise(const Op& op, Candidates& out) { out.push_back(ready("blocks", make_pointwise(*op.program, op.in, op.out))); }
+void list_pointwise(const Op& op, Candidates& out) {
+  out.push_back(ready("blocks", make_pointwise(*op.program, op.in, op.out)));
+}
 
 }  // namespace backplane::cpu

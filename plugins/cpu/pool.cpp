@@ -31,9 +31,14 @@ struct Plane {
 class Pool final : public Work {
  public:
   explicit Pool(const Op& op)
-      : a_(op.attrs.pool), gradient_(op.code == BP_OP_POOL_GRAD), images_(op.in[0].shape[0]), channels_(op.in[0].shape[1]),
-        x_(op.in[0], a_.spatial_rank), y_(gradient_ ? op.in[1] : op.out[0], a_.spatial_rank),
-        dy_(gradient_ ? op.in[2] : op.out[0], a_.spatial_rank), dx_(op.out[0], a_.spatial_rank) {
+      : a_(op.attrs.pool),
+        gradient_(op.code == BP_OP_POOL_GRAD),
+        images_(op.in[0].shape[0]),
+        channels_(op.in[0].shape[1]),
+        x_(op.in[0], a_.spatial_rank),
+        y_(gradient_ ? op.in[1] : op.out[0], a_.spatial_rank),
+        dy_(gradient_ ? op.in[2] : op.out[0], a_.spatial_rank),
+        dx_(op.out[0], a_.spatial_rank) {
     const int missing = 3 - static_cast<int>(a_.spatial_rank);
     for (int i = 0; i < 3; ++i) {
       const int s = i - missing;
@@ -68,7 +73,8 @@ class Pool final : public Work {
   void each_stretch(F&& f) const {
     for (int64_t z = 0; z < y_.extent[0]; ++z) {
       for (int64_t y = 0; y < y_.extent[1]; ++y) {
-        for (int64_t first = 0; first < y_.extent[2]; first += kRow) f(z, y, first, std::min(kRow, y_.extent[2] - first));
+        for (int64_t first = 0; first < y_.extent[2]; first += kRow)
+          f(z, y, first, std::min(kRow, y_.extent[2] - first));
       }
     }
   }
@@ -170,7 +176,8 @@ void list_plain(const Op& op, Candidates& out) { out.push_back(ready("taps", std
 
 std::string refuse_pool(const Op& op) {
   for (const bp_tensor_desc& desc : op.in) {
-    if (desc.dtype != BP_F32 && !is_half(desc.dtype)) return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
+    if (desc.dtype != BP_F32 && !is_half(desc.dtype))
+      return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
     if (desc.dtype != op.out[0].dtype) return "operands of different dtypes";
   }
   return {};

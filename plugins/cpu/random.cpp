@@ -18,7 +18,9 @@ constexpr int64_t kBlocks = 256;  // of four words
 class Random final : public Work {  // the result is dense
  public:
   explicit Random(const Op& op)
-      : count_(element_count(op.out[0])), key_stride_(op.in[0].strides[0]), uniform_(op.attrs.random.kind == BP_RANDOM_UNIFORM) {}
+      : count_(element_count(op.out[0])),
+        key_stride_(op.in[0].strides[0]),
+        uniform_(op.attrs.random.kind == BP_RANDOM_UNIFORM) {}
   void run(const Args& args) const override {
     uint32_t key[4];
     for (int i = 0; i < 4; ++i) key[i] = reinterpret_cast<const uint32_t*>(args.in[0])[i * key_stride_];
@@ -32,7 +34,8 @@ class Random final : public Work {  // the result is dense
         isa().philox(static_cast<uint64_t>(c * kBlocks), (n + 3) / 4, key, words);
         if (uniform_) {
           auto* target = reinterpret_cast<float*>(y) + first;
-          for (int64_t i = 0; i < n; ++i) target[i] = static_cast<float>(static_cast<int32_t>(words[i] >> 8)) * 0x1p-24f;
+          for (int64_t i = 0; i < n; ++i)
+            target[i] = static_cast<float>(static_cast<int32_t>(words[i] >> 8)) * 0x1p-24f;
         } else {
           std::memcpy(y + first * 4, words, static_cast<size_t>(n) * 4);
         }
@@ -51,7 +54,8 @@ void list_dense(const Op& op, Candidates& out) { out.push_back(ready("philox", s
 
 std::string refuse_random(const Op& op) {
   if (op.attrs.random.kind != BP_RANDOM_BITS && op.attrs.random.kind != BP_RANDOM_UNIFORM) return "kind is unknown";
-  if (op.out[0].dtype != (op.attrs.random.kind == BP_RANDOM_BITS ? BP_I32 : BP_F32)) return "dtype does not fit the kind";
+  if (op.out[0].dtype != (op.attrs.random.kind == BP_RANDOM_BITS ? BP_I32 : BP_F32))
+    return "dtype does not fit the kind";
   return {};
 }
 

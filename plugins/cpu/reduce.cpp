@@ -35,7 +35,8 @@ std::vector<Loop> plan_loops(const bp_tensor_desc& x, const bp_tensor_desc& y, u
     if (x.shape[i] == 1) continue;
     loops.push_back({x.shape[i], x.strides[i], (axes >> i & 1u) != 0 ? 0 : y.strides[i], (axes >> i & 1u) != 0});
   }
-  std::stable_sort(loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return std::abs(a.x) > std::abs(b.x); });
+  std::stable_sort(loops.begin(), loops.end(),
+                   [](const Loop& a, const Loop& b) { return std::abs(a.x) > std::abs(b.x); });
   std::vector<Loop> merged;
   for (const Loop& loop : loops) {
     Loop* last = merged.empty() ? nullptr : &merged.back();
@@ -181,12 +182,14 @@ class Reduce final : public Work {
     const ReduceColumns join = isa().reduce_columns[kind_ - 1][type_];
     for (int64_t half = pieces_; half > 1;) {  // pairwise
       const int64_t upper = (half + 1) / 2;
-      for (int64_t p = 0; p + upper < half; ++p) join(partial + (p + upper) * results_, results_, partial + p * results_);
+      for (int64_t p = 0; p + upper < half; ++p)
+        join(partial + (p + upper) * results_, results_, partial + p * results_);
       half = upper;
     }
     const int64_t columns = inner_.reduced ? 1 : inner_.extent;
     for (int64_t i = 0; i < results_; ++i) {
-      y[offset_of(kept_, i / columns, &Loop::y) + i % columns * (inner_.reduced ? 0 : inner_.y)] = result_of(partial[i]);
+      y[offset_of(kept_, i / columns, &Loop::y) + i % columns * (inner_.reduced ? 0 : inner_.y)] =
+          result_of(partial[i]);
     }
   }
 
@@ -285,10 +288,13 @@ void list_plain(const Op& op, Candidates& out) {
 
 std::string refuse_reduce(const Op& op) {
   const bp_reduce_attrs& a = op.attrs.reduce;
-  if (a.kind < BP_REDUCE_SUM || a.kind > BP_REDUCE_ARGMIN) return "reduction kind " + std::to_string(a.kind) + " is unknown";
+  if (a.kind < BP_REDUCE_SUM || a.kind > BP_REDUCE_ARGMIN)
+    return "reduction kind " + std::to_string(a.kind) + " is unknown";
   const bool arg = a.kind >= BP_REDUCE_ARGMAX;
-  if (op.in[0].dtype == BP_BOOL && (a.kind == BP_REDUCE_SUM || a.kind == BP_REDUCE_PROD)) return "sum and product of bool";
-  if (!op.program && op.out[0].dtype != (arg ? uint32_t{BP_I32} : op.in[0].dtype)) return "the result's dtype differs from x";
+  if (op.in[0].dtype == BP_BOOL && (a.kind == BP_REDUCE_SUM || a.kind == BP_REDUCE_PROD))
+    return "sum and product of bool";
+  if (!op.program && op.out[0].dtype != (arg ? uint32_t{BP_I32} : op.in[0].dtype))
+    return "the result's dtype differs from x";
   if (op.program && arg) return "an epilogue on argmax or argmin";
   return op.program ? refuse_epilogue(op, 1) : std::string();
 }

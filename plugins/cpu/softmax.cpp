@@ -67,7 +67,9 @@ class SoftmaxRows final : public Work {
     }
     const size_t y = inputs_;
     for (int64_t r = 0; r < count; ++r) {
-      const auto at = [&](size_t i) { return step[i] != 0 ? rows[i] + r * step[i] : rows[i] + rows_.offset(i, first + r); };
+      const auto at = [&](size_t i) {
+        return step[i] != 0 ? rows[i] + r * step[i] : rows[i] + rows_.offset(i, first + r);
+      };
       row(at(0), inputs_ > 1 ? at(1) : nullptr, at(y));
     }
     if (!rows_.dense(y)) rows_.scatter(y, reinterpret_cast<float*>(operand[2]), first, count, rows[y]);
@@ -86,7 +88,8 @@ void list_rows(const Op& op, Candidates& out) { out.push_back(ready("rows", std:
 
 std::string refuse_softmax(const Op& op) {
   for (const bp_tensor_desc& desc : op.in) {
-    if (desc.dtype != BP_F32 && !is_half(desc.dtype)) return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
+    if (desc.dtype != BP_F32 && !is_half(desc.dtype))
+      return std::string(sdk::dtype_name(desc.dtype)) + " operands; it decomposes";
     if (desc.dtype != op.out[0].dtype) return "operands of different dtypes";
   }
   return {};

@@ -84,7 +84,8 @@ bp_status calibrate(bp_device*, uint64_t* ticks, uint64_t* host_ns, uint64_t* de
 }  // namespace
 
 const bp_timing_api& timing_interface() {
-  static const bp_timing_api table{sizeof(bp_timing_api), BP_VERSION(1, 0), info, create, destroy, stamp, read, calibrate};
+  static const bp_timing_api table{
+      sizeof(bp_timing_api), BP_VERSION(1, 0), info, create, destroy, stamp, read, calibrate};
   return table;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an implementation of an operation is here: a Work that runs on plain addresses, and a Candidate that can make one.
+// What an implementation of an operation is here: a Work that runs on plain addresses, and a Candidate that can make
+// one.
 //
 // Each family of operations gives an ordered list of candidates, the default first and the generic fallback always
 // present; plugin.cpp turns it into variants. A Work is immutable once built, so one serves any number of threads.

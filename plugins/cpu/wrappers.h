@@ -10,8 +10,8 @@ namespace backplane::cpu {
 /// Operands of other dtypes (indices) are passed through.
 void list_via_f32(const Op& op, void (*list)(const Op&, Candidates&), Candidates& out);
 
-/// Candidates of `op` from those of `inner`, the same operation on other descriptors: wherever the two differ in dtype or
-/// strides, the operand is copied. `prefix` goes before the names.
+/// Candidates of `op` from those of `inner`, the same operation on other descriptors: wherever the two differ in dtype
+/// or strides, the operand is copied. `prefix` goes before the names.
 void list_via_copies(const Op& op, const Op& inner, const char* prefix, void (*list)(const Op&, Candidates&),
                      Candidates& out);
 

@@ -11,7 +11,8 @@ namespace {
 
 using Shape = std::vector<int64_t>;
 
-Case reduce(uint32_t kind, uint32_t dtype, const Shape& shape, uint32_t axes, bp_reduce_attrs& attrs, Lay lay = Lay::dense) {
+Case reduce(uint32_t kind, uint32_t dtype, const Shape& shape, uint32_t axes, bp_reduce_attrs& attrs,
+            Lay lay = Lay::dense) {
   Case c;
   c.name = "reduce kind " + std::to_string(kind) + " dtype " + std::to_string(dtype) + " axes " + std::to_string(axes) +
            " lay " + std::to_string(int(lay));
@@ -36,7 +37,8 @@ TEST(CpuReduce, EverySetOfAxes) {
   bp_reduce_attrs attrs;
   for (const Shape& shape : {Shape{37}, Shape{100, 33}, Shape{6, 70, 40}, Shape{3, 4, 5, 6}, Shape{2, 1100, 3}}) {
     for (uint32_t axes = 0; axes < (1u << shape.size()); ++axes) {
-      for (Lay lay : {Lay::dense, Lay::permuted, Lay::reversed, Lay::stepped, Lay::broadcast_first, Lay::broadcast_last}) {
+      for (Lay lay :
+           {Lay::dense, Lay::permuted, Lay::reversed, Lay::stepped, Lay::broadcast_first, Lay::broadcast_last}) {
         for (uint32_t kind = BP_REDUCE_SUM; kind <= BP_REDUCE_ARGMIN; ++kind) {
           compare(reduce(kind, BP_F32, shape, axes, attrs, lay));
         }
@@ -97,8 +99,9 @@ Case matmul(uint32_t dtype, const Shape& batch, int64_t m, int64_t n, int64_t k,
             Lay out = Lay::dense) {
   Case c;
   c.code = BP_OP_MATMUL;
-  c.name = "matmul dtype " + std::to_string(dtype) + " " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
-           " lay " + std::to_string(int(a)) + std::to_string(int(b)) + std::to_string(int(out)) + " batch " + std::to_string(batch.size());
+  c.name = "matmul dtype " + std::to_string(dtype) + " " + std::to_string(m) + "x" + std::to_string(n) + "x" +
+           std::to_string(k) + " lay " + std::to_string(int(a)) + std::to_string(int(b)) + std::to_string(int(out)) +
+           " batch " + std::to_string(batch.size());
   Shape sa = batch, sb = batch, sc = batch;
   sa.insert(sa.end(), {m, k}), sb.insert(sb.end(), {k, n}), sc.insert(sc.end(), {m, n});
   c.in = {lay_out(dtype, sa, a), lay_out(dtype, sb, b)};
@@ -110,8 +113,9 @@ Case matmul(uint32_t dtype, const Shape& batch, int64_t m, int64_t n, int64_t k,
 struct Size {
   int64_t m, n, k;
 };
-const Size kSizes[] = {{1, 1, 1}, {1, 7, 5}, {5, 1, 9}, {3, 5, 0}, {12, 64, 16}, {13, 65, 17}, {1, 300, 400}, {300, 1, 400},
-                       {130, 33, 400}, {64, 64, 64}, {100, 10, 256}, {200, 190, 500}, {0, 4, 4}};
+const Size kSizes[] = {{1, 1, 1},      {1, 7, 5},       {5, 1, 9},     {3, 5, 0},      {12, 64, 16},
+                       {13, 65, 17},   {1, 300, 400},   {300, 1, 400}, {130, 33, 400}, {64, 64, 64},
+                       {100, 10, 256}, {200, 190, 500}, {0, 4, 4}};
 
 TEST(CpuMatmul, ShapesAndLayouts) {
   for (const Size& s : kSizes) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A card driven through the raw C ABI, and operands laid out with guard zones: the ground the CPU card's tests stand on.
+// A card driven through the raw C ABI, and operands laid out with guard zones: the ground the CPU card's tests stand
+// on.
 #pragma once
 
 #include <cstring>

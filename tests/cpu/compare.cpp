@@ -78,7 +78,8 @@ struct Outcome {
 };
 
 /// Runs one variant with everything guarded and poisoned; checks what must not change.
-Outcome run(Card& card, const Case& c, const std::vector<Storage>& inputs, const char* variant, const std::string& what) {
+Outcome run(Card& card, const Case& c, const std::vector<Storage>& inputs, const char* variant,
+            const std::string& what) {
   Outcome outcome;
   bp_program program;
   bp_op op = make_op(c, program);
@@ -108,17 +109,20 @@ Outcome run(Card& card, const Case& c, const std::vector<Storage>& inputs, const
       continue;
     }
     home.push_back(buffers.size());
-    buffers.push_back(std::make_unique<Guarded>(card, outcome.out.back().bytes.data(), outcome.out.back().bytes.size()));
+    buffers.push_back(
+        std::make_unique<Guarded>(card, outcome.out.back().bytes.data(), outcome.out.back().bytes.size()));
     out.push_back(buffers.back()->view(outcome.out.back().origin));
   }
   Guarded workspace(card, nullptr, info.workspace == 0 ? 64 : info.workspace);
-  const bp_status enqueued = card.kernels->enqueue(card.queue, kernel, in.data(), out.data(), workspace.view(0), &error);
+  const bp_status enqueued =
+      card.kernels->enqueue(card.queue, kernel, in.data(), out.data(), workspace.view(0), &error);
   EXPECT_EQ(enqueued, BP_OK) << what << ": " << error.message;
   const bp_status finished = card.queues->finish(card.queue, &error);
   EXPECT_EQ(finished, BP_OK) << what << ": " << error.message;
   card.kernels->destroy(kernel);
 
-  for (size_t b = 0; b < buffers.size(); ++b) EXPECT_TRUE(buffers[b]->guards_intact()) << what << ": wrote beyond operand " << b;
+  for (size_t b = 0; b < buffers.size(); ++b)
+    EXPECT_TRUE(buffers[b]->guards_intact()) << what << ": wrote beyond operand " << b;
   EXPECT_TRUE(workspace.guards_intact()) << what << ": wrote beyond the workspace";
   for (size_t i = 0; i < inputs.size(); ++i) {
     bool shared = false;
@@ -141,8 +145,8 @@ Outcome run(Card& card, const Case& c, const std::vector<Storage>& inputs, const
   return outcome;
 }
 
-void check_values(const Case& c, size_t j, const Storage& ours, const Storage& theirs, const std::vector<double>* absolute,
-                  const std::string& what) {
+void check_values(const Case& c, size_t j, const Storage& ours, const Storage& theirs,
+                  const std::vector<double>* absolute, const std::string& what) {
   const std::vector<double> a = ours.read(), b = theirs.read();
   const uint32_t dtype = c.out[j].dtype;
   const bool exact = c.bound.exact || dtype >= BP_I32;
@@ -169,7 +173,8 @@ void compare(const Case& c) { compare(c, 1); }
 
 std::vector<std::vector<double>> on_reference(const Case& c) {
   std::vector<std::vector<double>> result;
-  for (const Storage& s : run(reference(), c, make_inputs(c), nullptr, c.name + " on reference").out) result.push_back(s.read());
+  for (const Storage& s : run(reference(), c, make_inputs(c), nullptr, c.name + " on reference").out)
+    result.push_back(s.read());
   return result;
 }
 

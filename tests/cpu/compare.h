@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One operation, run on the reference card and on the CPU card with every variant, and compared.
 //
-// The bound on an element is eps(dtype) * (weight + spread * sqrt(terms)) * magnitude. For sums of products magnitude is
-// the same operation on absolute values and spread 6: the probabilistic bound of Higham and Mary ("A new approach to
+// The bound on an element is eps(dtype) * (weight + spread * sqrt(terms)) * magnitude. For sums of products magnitude
+// is the same operation on absolute values and spread 6: the probabilistic bound of Higham and Mary ("A new approach to
 // probabilistic rounding error analysis", 2019); elsewhere it is max(|reference|, floor). Integers, and operations that
 // only move data, are compared exactly.
 #pragma once

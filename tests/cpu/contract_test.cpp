@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the card promises beside numbers: nothing is created twice, limits are kept, refusals name the condition, kernels
-// serve several threads, names mean the same every time.
+// What the card promises beside numbers: nothing is created twice, limits are kept, refusals name the condition,
+// kernels serve several threads, names mean the same every time.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -47,7 +47,8 @@ TEST(CpuContract, PreparingAgainBuildsNothing) {
         bp_kernel* kernel = nullptr;
         bp_kernel_info info{};
         info.size = sizeof(info);
-        ASSERT_EQ(card.kernels->prepare(card.device, &op, variant.name, &kernel, &info, &error), BP_OK) << error.message;
+        ASSERT_EQ(card.kernels->prepare(card.device, &op, variant.name, &kernel, &info, &error), BP_OK)
+            << error.message;
         EXPECT_STREQ(info.variant, variant.name);
         EXPECT_EQ(info.workspace, variant.workspace) << variant.name;
         if (round > 0) EXPECT_EQ(info.build_time_ns, 0u) << variant.name;
@@ -122,7 +123,8 @@ TEST(CpuContract, OneKernelOnManyThreads) {
       if (std::string(variant.name).find("ref") != std::string::npos) continue;
       bp_error error = make_error();
       bp_kernel* kernel = nullptr;
-      ASSERT_EQ(card.kernels->prepare(card.device, &op, variant.name, &kernel, nullptr, &error), BP_OK) << error.message;
+      ASSERT_EQ(card.kernels->prepare(card.device, &op, variant.name, &kernel, nullptr, &error), BP_OK)
+          << error.message;
       Storage a(c.in[0]), b(c.in[1]), y(c.out[0]);
       a.write([](int64_t e) { return double(e % 17) - 8; });
       b.write([](int64_t e) { return double(e % 13) - 6; });
@@ -188,7 +190,8 @@ TEST(CpuContract, MemoryIsCountedAndReused) {
 
 TEST(CpuContract, StampsFollowTheClock) {
   Card& card = cpu();
-  auto* timing = static_cast<const bp_timing_api*>(card.api->get_interface(card.plugin, BP_INTERFACE_TIMING, BP_VERSION(1, 0)));
+  auto* timing =
+      static_cast<const bp_timing_api*>(card.api->get_interface(card.plugin, BP_INTERFACE_TIMING, BP_VERSION(1, 0)));
   ASSERT_NE(timing, nullptr);
   bp_error error = make_error();
   bp_timer* timer = nullptr;

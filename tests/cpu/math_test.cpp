@@ -85,7 +85,8 @@ TEST(CpuMath, FewUnitsInTheLastPlace) {
       if (f.low < 0) x.push_back(static_cast<float>(small < -f.low ? -small : f.low));
     }
     for (double near = 0.5; near < 2; near *= 1.00003) x.push_back(static_cast<float>(near));
-    for (float special : {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-42f, 3.4e38f, -3.4e38f, 1.0f, -1.0f, 88.72f, 88.73f, -87.4f, -103.9f, 1e8f, 1e9f, -2e9f}) {
+    for (float special : {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-42f, 3.4e38f, -3.4e38f, 1.0f, -1.0f, 88.72f, 88.73f,
+                          -87.4f, -103.9f, 1e8f, 1e9f, -2e9f}) {
       x.push_back(special);
     }
     const std::vector<double> y = run(f.code, x);

@@ -62,8 +62,11 @@ void check_convolution(const Conv& v, uint32_t code, uint32_t dtype, bool last, 
     y.push_back((v.in[i] + v.low[i] + v.high[i] - v.dilation[i] * (v.kernel[i] - 1) - 1) / v.stride[i] + 1);
     taps *= static_cast<double>(v.kernel[i]), places *= static_cast<double>(y.back());
   }
-  const auto image = [&](const Shape& shape) { return last ? channels_last(dtype, shape) : lay_out(dtype, shape, lay); };
-  const bp_tensor_desc dx = image(x), dw = lay_out(dtype, w, lay == Lay::padded ? Lay::padded : Lay::dense), dy = image(y);
+  const auto image = [&](const Shape& shape) {
+    return last ? channels_last(dtype, shape) : lay_out(dtype, shape, lay);
+  };
+  const bp_tensor_desc dx = image(x), dw = lay_out(dtype, w, lay == Lay::padded ? Lay::padded : Lay::dense),
+                       dy = image(y);
   Case c;
   c.name = std::string("convolution ") + v.name + " code " + std::to_string(code) + " dtype " + std::to_string(dtype) +
            (last ? " channels last" : " lay " + std::to_string(int(lay))) + (epilogue ? " with epilogue" : "");
@@ -72,9 +75,12 @@ void check_convolution(const Conv& v, uint32_t code, uint32_t dtype, bool last, 
   c.bound.linear = true;
   // Winograd transforms add up scaled elements: its own constant is larger.
   c.bound.weight = 64;
-  if (code == BP_OP_CONVOLUTION) c.in = {dx, dw}, c.out = {dy}, c.bound.terms = taps * static_cast<double>(v.c / v.groups);
-  if (code == BP_OP_CONVOLUTION_GRAD_DATA) c.in = {dy, dw}, c.out = {dx}, c.bound.terms = taps * static_cast<double>(v.o / v.groups);
-  if (code == BP_OP_CONVOLUTION_GRAD_FILTER) c.in = {dx, dy}, c.out = {dw}, c.bound.terms = places * static_cast<double>(v.n);
+  if (code == BP_OP_CONVOLUTION)
+    c.in = {dx, dw}, c.out = {dy}, c.bound.terms = taps * static_cast<double>(v.c / v.groups);
+  if (code == BP_OP_CONVOLUTION_GRAD_DATA)
+    c.in = {dy, dw}, c.out = {dx}, c.bound.terms = taps * static_cast<double>(v.o / v.groups);
+  if (code == BP_OP_CONVOLUTION_GRAD_FILTER)
+    c.in = {dx, dy}, c.out = {dw}, c.bound.terms = places * static_cast<double>(v.n);
   if (epilogue) {
     bp_tensor_desc bias = lay_out(BP_F32, y);
     for (uint32_t i = 0; i < bias.rank; ++i) bias.strides[i] = i == 1 ? 1 : 0;
@@ -122,7 +128,8 @@ TEST(CpuPool, KindsWindowsAndLayouts) {
         for (uint32_t dtype : {BP_F32, BP_BF16}) {
           for (int layout = 0; layout < 3; ++layout) {
             bp_pool_attrs a{};
-            a.size = sizeof(a), a.kind = kind, a.spatial_rank = static_cast<uint32_t>(v.in.size()), a.count_padding = count_padding;
+            a.size = sizeof(a), a.kind = kind, a.spatial_rank = static_cast<uint32_t>(v.in.size()),
+            a.count_padding = count_padding;
             Shape x{2, 5}, y{2, 5};
             for (size_t i = 0; i < v.in.size(); ++i) {
               a.window[i] = v.window[i], a.stride[i] = v.stride[i], a.dilation[i] = v.dilation[i];
@@ -131,16 +138,20 @@ TEST(CpuPool, KindsWindowsAndLayouts) {
               y.push_back((v.in[i] + v.low[i] + v.high[i] - v.dilation[i] * (v.window[i] - 1) - 1) / v.stride[i] + 1);
             }
             const auto image = [&](const Shape& s, bool other = false) {
-              return layout == 1 ? channels_last(dtype, s) : lay_out(dtype, s, layout == 2 && !other ? Lay::padded : Lay::dense);
+              return layout == 1 ? channels_last(dtype, s)
+                                 : lay_out(dtype, s, layout == 2 && !other ? Lay::padded : Lay::dense);
             };
             Case c;
-            c.name = "pool kind " + std::to_string(kind) + " layout " + std::to_string(layout) + " dtype " + std::to_string(dtype);
+            c.name = "pool kind " + std::to_string(kind) + " layout " + std::to_string(layout) + " dtype " +
+                     std::to_string(dtype);
             c.code = BP_OP_POOL;
             c.attrs = &a;
             c.in = {image(x)}, c.out = {image(y)};
             c.bound.exact = kind == BP_POOL_MAX;
             c.bound.floor = 1;
-            c.value = [](size_t, int64_t e) { return e % 97 == 5 ? NAN : double(e * 31 % 17) / 8 - 1; };  // ties and NaN
+            c.value = [](size_t, int64_t e) {
+              return e % 97 == 5 ? NAN : double(e * 31 % 17) / 8 - 1;
+            };  // ties and NaN
             compare(c);
             Case g = c;
             g.name += " gradient";
@@ -163,14 +174,16 @@ TEST(CpuPool, KindsWindowsAndLayouts) {
 }
 
 TEST(CpuSoftmax, AxesLayoutsAndGradients) {
-  for (const Shape& shape : {Shape{5}, Shape{64, 10}, Shape{3, 100, 7}, Shape{4, 1000}, Shape{2, 3, 4, 65}, Shape{300, 257}}) {
+  for (const Shape& shape :
+       {Shape{5}, Shape{64, 10}, Shape{3, 100, 7}, Shape{4, 1000}, Shape{2, 3, 4, 65}, Shape{300, 257}}) {
     for (uint32_t axis = 0; axis < shape.size(); ++axis) {
       for (uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX, BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
         for (uint32_t dtype : {BP_F32, BP_F16}) {
           for (Lay lay : {Lay::dense, Lay::permuted, Lay::stepped, Lay::broadcast_first}) {
             const bp_axis_attrs a{sizeof(a), axis};
             Case c;
-            c.name = "softmax code " + std::to_string(code) + " axis " + std::to_string(axis) + " lay " + std::to_string(int(lay));
+            c.name = "softmax code " + std::to_string(code) + " axis " + std::to_string(axis) + " lay " +
+                     std::to_string(int(lay));
             c.code = code;
             c.attrs = &a;
             c.in = {lay_out(dtype, shape, lay)}, c.out = {lay_out(dtype, shape)};
@@ -216,8 +229,8 @@ TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
     uint32_t axes;
     bool per_position;
   };
-  for (const Kind& k : {Kind{{6, 50}, 2, true}, Kind{{3, 4, 1030}, 4, true}, Kind{{3, 5, 6}, 6, true}, Kind{{8, 5, 6, 7}, 13, false},
-                        Kind{{4, 3, 40}, 5, false}, Kind{{70, 1000}, 2, true}}) {
+  for (const Kind& k : {Kind{{6, 50}, 2, true}, Kind{{3, 4, 1030}, 4, true}, Kind{{3, 5, 6}, 6, true},
+                        Kind{{8, 5, 6, 7}, 13, false}, Kind{{4, 3, 40}, 5, false}, Kind{{70, 1000}, 2, true}}) {
     for (uint32_t kind : {BP_NORMALIZE_MEAN_VARIANCE, BP_NORMALIZE_RMS}) {
       for (uint32_t dtype : {BP_F32, BP_F16}) {
         for (bool statistics : {false, true}) {
@@ -235,7 +248,8 @@ TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
             else sums[i] = 1;
           }
           Case c;
-          c.name = "normalize axes " + std::to_string(k.axes) + " kind " + std::to_string(kind) + " dtype " + std::to_string(dtype);
+          c.name = "normalize axes " + std::to_string(k.axes) + " kind " + std::to_string(kind) + " dtype " +
+                   std::to_string(dtype);
           c.code = BP_OP_NORMALIZE;
           c.attrs = &a;
           c.in = {lay_out(dtype, k.shape), parameter, parameter};

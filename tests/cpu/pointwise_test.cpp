@@ -21,7 +21,8 @@ Case pointwise(std::string name, std::vector<bp_tensor_desc> in, std::vector<bp_
   return c;
 }
 
-const Shape kShapes[] = {{}, {1}, {7}, {1000}, {70000}, {3, 5}, {64, 300}, {17, 1, 9}, {2, 3, 4, 5}, {600, 3, 3}, {33, 257, 11}, {0, 4}};
+const Shape kShapes[] = {{},        {1},        {7},          {1000},      {70000},       {3, 5},
+                         {64, 300}, {17, 1, 9}, {2, 3, 4, 5}, {600, 3, 3}, {33, 257, 11}, {0, 4}};
 const Lay kLays[] = {Lay::dense, Lay::permuted, Lay::padded, Lay::reversed, Lay::stepped, Lay::broadcast_first,
                      Lay::broadcast_last, Lay::scalar};
 const Lay kOutLays[] = {Lay::dense, Lay::permuted, Lay::padded, Lay::reversed, Lay::stepped};
@@ -32,7 +33,8 @@ TEST(CpuPointwise, EveryLayoutOfOperandsAndResult) {
       for (Lay y : kOutLays) {
         Case c = pointwise("a*b+a", {lay_out(BP_F32, shape, a), lay_out(BP_F32, shape)}, {lay_out(BP_F32, shape, y)},
                            {{instr(BP_S_MUL, BP_F32, 0, 1), instr(BP_S_ADD, BP_F32, 2, 0)}, 2, {3}});
-        c.name += " rank " + std::to_string(shape.size()) + " lay " + std::to_string(int(a)) + "->" + std::to_string(int(y));
+        c.name +=
+            " rank " + std::to_string(shape.size()) + " lay " + std::to_string(int(a)) + "->" + std::to_string(int(y));
         compare(c);
       }
     }
@@ -69,8 +71,8 @@ TEST(CpuPointwise, CastsBetweenAllDtypes) {
 }
 
 TEST(CpuPointwise, FloatToIntegerSaturates) {
-  const double values[] = {NAN, INFINITY, -INFINITY, 1e30, -1e30, 2147483647.0, 2147483648.0, -2147483648.0, -2147483904.0,
-                           0.9, -0.9, 1.5, -1.5, 9.3e18, -9.3e18, 9.2e18};
+  const double values[] = {NAN,           INFINITY, -INFINITY, 1e30, -1e30, 2147483647.0, 2147483648.0, -2147483648.0,
+                           -2147483904.0, 0.9,      -0.9,      1.5,  -1.5,  9.3e18,       -9.3e18,      9.2e18};
   for (uint32_t from : {BP_F32, BP_F64}) {
     for (uint32_t to : {BP_I32, BP_I64}) {
       Case c = pointwise("saturate", {lay_out(from, {64})}, {lay_out(to, {64})}, {{instr(BP_S_CAST, to, 0)}, 1, {1}});
@@ -102,7 +104,9 @@ TEST(CpuPointwise, EveryBinaryOpcodeOnEveryDtype) {
     for (uint16_t code : {BP_S_AND, BP_S_OR, BP_S_XOR, BP_S_SHL, BP_S_SHR, BP_S_DIV, BP_S_REM}) {
       Case c = pointwise("integer " + std::to_string(code), {lay_out(dtype, {1037}), lay_out(dtype, {1037})},
                          {lay_out(dtype, {1037})}, {{instr(code, dtype, 0, 1)}, 2, {2}});
-      c.value = [](size_t i, int64_t e) { return i == 0 ? (e % 5 == 0 ? -2147483648.0 : double(e * 7919 % 100003) - 50000) : double(e % 67) - 33; };
+      c.value = [](size_t i, int64_t e) {
+        return i == 0 ? (e % 5 == 0 ? -2147483648.0 : double(e * 7919 % 100003) - 50000) : double(e % 67) - 33;
+      };
       compare(c);
     }
   }
@@ -199,7 +203,8 @@ TEST(CpuPointwise, LongestProgram) {
   ProgramSpec p;
   p.num_inputs = 24;
   for (uint16_t i = 0; i < 64; ++i) {
-    p.instrs.push_back(instr(i % 2 == 0 ? BP_S_ADD : BP_S_MAX, BP_F64, static_cast<uint16_t>(i % 24), static_cast<uint16_t>(23 + i)));
+    p.instrs.push_back(
+        instr(i % 2 == 0 ? BP_S_ADD : BP_S_MAX, BP_F64, static_cast<uint16_t>(i % 24), static_cast<uint16_t>(23 + i)));
   }
   p.outputs = {87, 60, 50, 40, 30, 25, 24, 70};
   std::vector<bp_tensor_desc> in(24, lay_out(BP_F64, {2000})), out(8, lay_out(BP_F64, {2000}));

@@ -87,7 +87,8 @@ struct IsaTable {
   void (*pool_add)(float* sums, const float* x, int64_t step, int64_t n);
 
   // Normalisation over a dense stretch of one group; what the sums are is said in row_loops.h.
-  void (*normalize)(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y, int64_t n);
+  void (*normalize)(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y,
+                    int64_t n);
   void (*normalize_grad_sums)(const float* dy, const float* x, const float* scale, float mean, float rstd, int64_t n,
                               double sums[4]);
   void (*normalize_grad)(const float* dy, const float* x, const float* scale, float mean, float rstd, float mean_g,

@@ -189,8 +189,10 @@ inline void pool_add(float* sums, const float* x, int64_t step, int64_t n) {
   }
 }
 
-// --- normalisation: a stretch of one group, scale and shift dense -----------------------------------------------------
-inline void normalize_row(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y, int64_t n) {
+// --- normalisation: a stretch of one group, scale and shift dense
+// -----------------------------------------------------
+inline void normalize_row(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y,
+                          int64_t n) {
 #pragma GCC ivdep  // y may be x
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * scale[i] + shift[i];
 }
@@ -215,8 +217,8 @@ inline void normalize_grad_sums(const float* dy, const float* x, const float* sc
   }
 }
 /// dx = rstd * (g - mean_g - h * mean_gh).
-inline void normalize_grad_row(const float* dy, const float* x, const float* scale, float mean, float rstd, float mean_g,
-                               float mean_gh, float* dx, int64_t n) {
+inline void normalize_grad_row(const float* dy, const float* x, const float* scale, float mean, float rstd,
+                               float mean_g, float mean_gh, float* dx, int64_t n) {
 #pragma GCC ivdep  // dx may be dy or x
   for (int64_t i = 0; i < n; ++i) {
     const float h = (x[i] - mean) * rstd;
@@ -224,8 +226,8 @@ inline void normalize_grad_row(const float* dy, const float* x, const float* sca
   }
 }
 /// dscale += dy * h, dshift += dy.
-inline void normalize_grad_columns(const float* dy, const float* x, float mean, float rstd, float* dscale, float* dshift,
-                                   int64_t n) {
+inline void normalize_grad_columns(const float* dy, const float* x, float mean, float rstd, float* dscale,
+                                   float* dshift, int64_t n) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
     dscale[i] += dy[i] * ((x[i] - mean) * rstd);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elementary functions in f32 as branch-free code that the compiler turns into vector loops.
 //
-// Each is accurate to a few units in the last place over the whole range, with the IEEE results for zero, infinities and
-// NaN (tests/cpu compares with f64). Polynomials are our own Chebyshev fits on the intervals noted beside them. Sine,
-// cosine and power are evaluated in f64: that buys the argument reduction and the log's extra digits cheaply.
+// Each is accurate to a few units in the last place over the whole range, with the IEEE results for zero, infinities
+// and NaN (tests/cpu compares with f64). Polynomials are our own Chebyshev fits on the intervals noted beside them.
+// Sine, cosine and power are evaluated in f64: that buys the argument reduction and the log's extra digits cheaply.
 // Arguments outside what the fast code covers (|x| > 1e8 for sin and cos; non-positive bases for pow) are the business
 // of the loops in scalar_loops.h, which then take libm for the whole block.
 #pragma once
@@ -22,7 +22,9 @@ constexpr float kInf = __builtin_inff();
 constexpr float kNan = __builtin_nanf("");
 
 inline float abs_of(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
-inline float with_sign(float magnitude, float sign) { return float_of(bits_of(magnitude) | (bits_of(sign) & 0x80000000u)); }
+inline float with_sign(float magnitude, float sign) {
+  return float_of(bits_of(magnitude) | (bits_of(sign) & 0x80000000u));
+}
 inline float round_even(float x) { return __builtin_rintf(x); }
 
 // 2^n for n in [-126, 127].
