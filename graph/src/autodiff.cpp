@@ -130,7 +130,12 @@ class Sweep {
       used_dys.push_back(dy[i]);
     }
     for (Sym s : entry.in) xs.push_back(s);
-    return gradients(builder_, tape.tape, used_ys, xs, used_dys, true);
+    std::vector<Sym> dx = gradients(builder_, tape.tape, used_ys, xs, used_dys, true);
+    // A value that is an operand twice has its whole gradient now, in both places: it counts once.
+    for (size_t i = 1; i < xs.size(); ++i) {
+      if (std::find(xs.begin(), xs.begin() + static_cast<int64_t>(i), xs[i]) != xs.begin() + static_cast<int64_t>(i)) dx[i] = {};
+    }
+    return dx;
   }
 
   Builder& builder_;

@@ -172,6 +172,14 @@ TEST_P(Losses, LossDerivativesAgreeWithDifferences) {
       {random_array({3, 4}, 12)}, form);
 }
 
+TEST_P(Losses, OneTensorInTwoPlacesCountsOncePerPlace) {
+  // softmax_grad has no VJP of its own: its decomposition is differentiated.
+  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::softmax_grad, {}, {in[0], in[0]})}; },
+                     {random_array({2, 3}, 13)}, form);
+  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::cross_entropy, {}, {in[0], in[0]})}; },
+                     {random_array({2, 3}, 14, 0.1, 1)}, form);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Losses, testing::ValuesIn(kForms));
 
 }  // namespace
