@@ -57,9 +57,9 @@ void Progress::show(int64_t epoch, int64_t done, double loss) {
   drawn_ = true;
 }
 
-void Progress::end_epoch(int64_t epoch, double mean_loss, double seconds) {
-  line(fmt::format("epoch {}/{}  loss {:.4f}  {:.0f} images/s  {:.1f} s", epoch, epochs_, mean_loss,
-                   static_cast<double>(images_per_epoch_) / std::max(seconds, 1e-9), seconds));
+void Progress::end_epoch(int64_t epoch, double mean_loss, double images_per_second, double seconds) {
+  line(fmt::format("epoch {}/{}  loss {:.4f}  {:.0f} images/s  {:.1f} s", epoch, epochs_, mean_loss, images_per_second,
+                   seconds));
   last_ = Clock::now();
 }
 
@@ -70,7 +70,10 @@ void Progress::line(const std::string& text) {
 }
 
 void Progress::clear() {
-  if (drawn_) std::fputs("\r\033[K", out_);
+  if (drawn_) {
+    std::fputs("\r\033[K", out_);
+    std::fflush(out_);
+  }
   drawn_ = false;
 }
 

@@ -13,12 +13,15 @@ class Progress {
  public:
   /// `images`: in the whole run.
   Progress(std::FILE* out, int64_t epochs, int64_t images_per_epoch);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
 
   /// Time to show something again: reading a loss costs waiting for the device.
   bool due() const;
   /// `done` images of epoch `epoch` (from 1) are through.
   void show(int64_t epoch, int64_t done, double loss);
-  void end_epoch(int64_t epoch, double mean_loss, double seconds);
+  void end_epoch(int64_t epoch, double mean_loss, double images_per_second, double seconds);
   void line(const std::string& text);
 
  private:

@@ -67,10 +67,13 @@ data::ImageData load_data(const TrainOptions& o) {
 Tensor images_of(const data::Batch& batch) { return Tensor::from(batch.images, Shape(batch.shape)); }
 Tensor labels_of(const data::Batch& batch) { return Tensor::from(batch.labels, {batch.shape[0]}); }
 
-/// Losses are read only when somebody looks: reading waits for the device.
+/// Losses are read only when somebody looks, or when many have gathered: reading waits for the device.
 class LossMean {
  public:
-  void add(Tensor loss) { pending_.push_back(std::move(loss)); }
+  void add(Tensor loss) {
+    pending_.push_back(std::move(loss));
+    if (pending_.size() >= kMostPending) settle();
+  }
   double latest() {
     settle();
     return latest_;
@@ -81,6 +84,7 @@ class LossMean {
   }
 
  private:
+  static constexpr size_t kMostPending = 256;
   void settle() {
     for (const Tensor& loss : pending_) {
       latest_ = loss.item();
@@ -174,6 +178,14 @@ void load_weights(const TrainOptions& o, nn::Sequential& model) {
   }
 }
 
+/// The first Ctrl-C ends the run after its step; the second one kills.
+void catch_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = SA_RESETHAND;
+  sigaction(SIGINT, &action, nullptr);
+}
+
 /// Makes the temporary file and drops it again: a path that cannot be written is found out before training.
 void check_writable(const std::string& path) {
   if (!path.empty()) io::AtomicFile("train", path);
@@ -214,11 +226,12 @@ ExitCode run_train(const TrainOptions& o) {
   progress.line(fmt::format("{} ({} parameters) on {}, {}: {} training images of {}, batch {}, Adam {:g}", o.model,
                             parameters, device.name(), o.mode, images.train.count, o.data, batch, rate));
 
-  std::signal(SIGINT, [](int) { interrupted = true; });
+  catch_interrupt();
   Result result;
   for (int64_t epoch = 1; epoch <= o.epochs && !interrupted; ++epoch) {
     result.epochs.push_back(run_epoch(epoch, batches, *trainer, optimizer, schedule, progress));
-    progress.end_epoch(epoch, result.epochs.back().loss, result.epochs.back().seconds);
+    const EpochResult& now = result.epochs.back();
+    progress.end_epoch(epoch, now.loss, now.images_per_second, now.seconds);
   }
   result.nodes = trainer->node_counts();
   if (!interrupted) {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ops/axis_error.h"
 #include "ops/common.h"
 
 namespace backplane::graph {
@@ -148,7 +149,7 @@ Sym reduce_mean(Sym x, std::span<const int64_t> axes) {
 
 int64_t normalize_axis(int64_t axis, int rank, std::string_view op) {
   if (axis >= -rank && axis < rank) return axis < 0 ? axis + rank : axis;
-  fail(op, "axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank));
+  throw AxisError(op, axis, rank);
 }
 
 std::vector<int64_t> normalize_axes(std::span<const int64_t> axes, int rank, std::string_view op) {

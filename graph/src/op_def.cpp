@@ -4,6 +4,8 @@
 
 #include <unordered_map>
 
+#include "ops/axis_error.h"
+
 namespace backplane::graph {
 
 namespace {
@@ -93,7 +95,12 @@ std::vector<Type> infer_types(const OpDef& op, const Attrs& attrs, std::span<con
               (op.max_inputs == op.min_inputs ? "" : op.max_inputs < 0 ? " or more" : " to " + std::to_string(op.max_inputs)) +
               " operands, not " + std::to_string(given));
   }
-  std::vector<Type> out = op.infer(args);
+  std::vector<Type> out;
+  try {
+    out = op.infer(args);
+  } catch (const AxisError& error) {
+    args.fail(error.problem(), error.remedy());
+  }
   for (const Type& type : out) {
     for (int axis = 1; axis < type.shape.rank(); ++axis) {
       if (type.shape[axis] == dyn) {

@@ -74,7 +74,7 @@ const Case kCases[] = {
      [] {
        sum(ones({2, 3}), {2});
      },
-     {"axis 2", "rank 2"}},
+     {"[sum]", "f32[2,3]", "axis 2", "-2 to -1", "error_test.cpp"}},
     {"concat_of_different_extents",
      [] {
        const Tensor xs[] = {ones({2, 3}), ones({2, 4})};
