@@ -11,7 +11,7 @@ int main() {
     const bp::Tensor cross_entropy = bp::mean(-bp::sum(y_ * bp::log(y), {1}));
     W.zero_grad();
     cross_entropy.backward();
-    W.assign(W - 0.5 * W.grad());
+    W.assign(W - 0.1 * W.grad());
     return cross_entropy;
   });
   for (int i = 0; i < 1000; ++i) {

@@ -12,7 +12,7 @@ int main() {
     const bp::Tensor cross_entropy = bp::mean(-bp::sum(batch.y_ * bp::log(y), {1}));
     W.zero_grad();
     cross_entropy.backward();
-    W.assign(W - 0.5 * W.grad());
+    W.assign(W - 0.1 * W.grad());
   }
 
   const mnist::Batch test = data.test();
