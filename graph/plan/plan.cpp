@@ -118,6 +118,15 @@ class PlanImpl final : public Plan {
       }
       steps_.push_back(step);
     }
+    sort_input_patches();
+  }
+
+  void sort_input_patches() {
+    std::stable_sort(input_patches_.begin(), input_patches_.end(),
+                     [](const Patch& a, const Patch& b) { return a.index < b.index; });
+    first_input_patch_.assign(graph_->inputs().size() + 1, 0);
+    for (const Patch& patch : input_patches_) ++first_input_patch_[patch.index + 1];
+    for (size_t i = 1; i < first_input_patch_.size(); ++i) first_input_patch_[i] += first_input_patch_[i - 1];
   }
 
   static uint64_t byte_offset(const Place& p) {
@@ -160,16 +169,27 @@ class PlanImpl final : public Plan {
     arena_buffer_ = buffer;
   }
 
+  /// Rewrites the views of inputs that lie elsewhere than in the last run.
+  void bind_inputs(std::span<const Bound> inputs) {
+    bound_inputs_.resize(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Bound& bound = inputs[i];
+      if (i + 1 >= first_input_patch_.size() || first_input_patch_[i] == first_input_patch_[i + 1]) continue;
+      const int64_t moved = (bound.layout.offset - base_offset(i)) * size_of(bound.type.dtype);
+      const bp_view now{bound.storage->buffer(), static_cast<uint64_t>(moved)};
+      if (bound_inputs_[i].buffer == now.buffer && bound_inputs_[i].offset == now.offset) continue;
+      bound_inputs_[i] = now;
+      for (uint32_t k = first_input_patch_[i]; k < first_input_patch_[i + 1]; ++k) {
+        views_[input_patches_[k].view] = {now.buffer, input_patches_[k].offset + now.offset};
+      }
+    }
+  }
+
   std::vector<Bound> run_with(std::span<const Bound> inputs, const StoragePtr& arena) {
     std::vector<StoragePtr> outputs;
     outputs.reserve(output_bytes_.size());
     for (uint64_t bytes : output_bytes_) outputs.push_back(stream_->alloc(bytes));
-    for (const Patch& patch : input_patches_) {
-      const Bound& bound = inputs[patch.index];
-      views_[patch.view] = {bound.storage->buffer(),
-                            patch.offset + static_cast<uint64_t>((bound.layout.offset - base_offset(patch.index)) *
-                                                                 size_of(bound.type.dtype))};
-    }
+    bind_inputs(inputs);
     for (const Patch& patch : output_patches_) views_[patch.view].buffer = outputs[patch.index]->buffer();
     if (Trace* trace = Trace::active()) {
       run_traced(*trace);
@@ -184,7 +204,7 @@ class PlanImpl final : public Plan {
   }
 
   /// Offset that input `index` was compiled with: places already contain it.
-  int64_t base_offset(uint32_t index) const { return index < input_offsets_.size() ? input_offsets_[index] : 0; }
+  int64_t base_offset(size_t index) const { return index < input_offsets_.size() ? input_offsets_[index] : 0; }
 
   Bound output(const Place& p, std::span<const Bound> inputs, std::span<const StoragePtr> outputs) const {
     const Slot& slot = lowered_.slots[p.slot];
@@ -299,6 +319,8 @@ class PlanImpl final : public Plan {
   std::vector<bp_view> views_;
   std::vector<uint32_t> arena_views_;
   std::vector<Patch> input_patches_, output_patches_;
+  std::vector<uint32_t> first_input_patch_;  ///< by input: where its patches begin; one more than there are inputs
+  std::vector<bp_view> bound_inputs_;        ///< where each input lay in the last run
   std::vector<uint64_t> output_bytes_;
   bp_buffer* arena_buffer_ = nullptr;
   PlanStats stats_;

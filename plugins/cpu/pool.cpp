@@ -8,6 +8,7 @@
 
 #include "cpu_features.h"
 #include "families.h"
+#include "pool_pairs.h"
 #include "threads.h"
 #include "wrappers.h"
 
@@ -170,7 +171,11 @@ class Pool final : public Work {
   int64_t window_[3], stride_[3], dilation_[3], pad_[3];
 };
 
-void list_plain(const Op& op, Candidates& out) { out.push_back(ready("taps", std::make_shared<Pool>(op))); }
+void list_plain(const Op& op, Candidates& out) {
+  const bool pairs = is_pool_pairs(op);
+  if (pairs) out.push_back(ready("pairs", make_pool_pairs(op)));
+  out.push_back(ready("taps", std::make_shared<Pool>(op), pairs ? 8 : 1));
+}
 
 }  // namespace
 

@@ -27,7 +27,7 @@ fi
 root=$out/root
 mkdir -p "$root/opt" "$root/tmp" "$root/proc" "$root/dev"
 for library in ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libstdc++.so.6 libgcc_s.so.1; do
-  path=$(ldconfig -p | awk -v want="$library" '$1 == want { print $NF; exit }')
+  path=$(ldconfig -p | awk -v want="$library" '$1 == want && !seen++ { print $NF }')
   [ -n "$path" ] || continue
   mkdir -p "$root$(dirname "$path")" "$root/lib64" "$root/lib/x86_64-linux-gnu"
   cp -L "$path" "$root/lib/x86_64-linux-gnu/"

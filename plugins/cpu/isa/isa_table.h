@@ -86,6 +86,11 @@ struct IsaTable {
   void (*pool_max)(float* sums, const float* x, int64_t step, int64_t n);
   void (*pool_add)(float* sums, const float* x, int64_t step, int64_t n);
 
+  // Maximum over 2 x 2 windows side by side: n outputs from 2 n columns of two rows.
+  void (*pool_max_2x2)(const float* top, const float* bottom, float* y, int64_t n);
+  void (*pool_max_2x2_grad)(const float* top, const float* bottom, const float* y, const float* dy, float* dtop,
+                            float* dbottom, int64_t n);
+
   // Normalisation over a dense stretch of one group; what the sums are is said in row_loops.h.
   void (*normalize)(const float* x, const float* scale, const float* shift, float mean, float rstd, float* y,
                     int64_t n);

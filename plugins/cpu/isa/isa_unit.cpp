@@ -4,6 +4,7 @@
 #include "isa/gemm_loops.h"
 #include "isa/isa_table.h"
 #include "isa/move_loops.h"
+#include "isa/pool_loops.h"
 #include "isa/reduce_loops.h"
 #include "isa/row_loops.h"
 #include "isa/scalar_loops.h"
@@ -18,6 +19,7 @@ IsaTable make_table() {
   fill_reduce_table(t);
   fill_gemm_table(t);
   fill_row_table(t);
+  fill_pool_table(t);
   return t;
 }
 }  // namespace
