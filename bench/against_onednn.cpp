@@ -17,8 +17,9 @@ namespace {
 using dnnl::memory;
 
 memory::desc plain(const Shape& shape) {
-  static const memory::format_tag tags[] = {memory::format_tag::undef, memory::format_tag::a,    memory::format_tag::ab,
-                                            memory::format_tag::abc,   memory::format_tag::abcd, memory::format_tag::abcde};
+  static const memory::format_tag tags[] = {memory::format_tag::undef, memory::format_tag::a,
+                                            memory::format_tag::ab,    memory::format_tag::abc,
+                                            memory::format_tag::abcd,  memory::format_tag::abcde};
   return {memory::dims(shape.begin(), shape.end()), memory::data_type::f32, tags[shape.rank()]};
 }
 
@@ -90,7 +91,7 @@ Measurement race(benchmark::State& state, const Prepared& ours, Direct& theirs, 
   state.counters["ratio"] = m.of[0].median_ns / m.of[1].median_ns;
   state.counters[unit] = work / m.of[0].median_ns;
   state.counters[std::string("onednn_") + unit] = work / m.of[1].median_ns;
-  state.SetLabel(ours.variant() + " | " + theirs.implementation());
+  state.SetLabel(ours.variant() + " against " + theirs.implementation());
   return m;
 }
 
@@ -117,7 +118,8 @@ void add_convolution(int64_t n, int64_t c, int64_t extent, int64_t o, int64_t k,
     const int64_t pad = k / 2, out = (extent + 2 * pad - k) / stride + 1;
     const std::vector<Shape> in = {{n, c, extent, extent}, {o, c, k, k}};
     const Prepared ours(device_under_test(), graph::op::convolution,
-                        {{"stride", std::vector<int64_t>{stride, stride}}, {"pad_low", std::vector<int64_t>{pad, pad}}}, in);
+                        {{"stride", std::vector<int64_t>{stride, stride}}, {"pad_low", std::vector<int64_t>{pad, pad}}},
+                        in);
     const Shape y{n, o, out, out};
     Direct theirs(ours, in, y);
     theirs.use<dnnl::convolution_forward::desc, dnnl::convolution_forward::primitive_desc, dnnl::convolution_forward>(

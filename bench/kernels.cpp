@@ -45,7 +45,8 @@ Prepared::Prepared(const host::DevicePtr& device, const graph::OpDef& op, std::v
   for (const Type& type : types) kernel.inputs.push_back(to_desc(type, dense_layout(type.shape)));
   for (const Type& type : results) kernel.outputs.push_back(to_desc(type, dense_layout(type.shape)));
   const host::Support support = stream_->support(kernel);
-  if (support.verdict != BP_SUPPORT_YES) throw Error("[" + std::string(op.name) + "] " + device->name() + ": " + support.reason);
+  if (support.verdict != BP_SUPPORT_YES)
+    throw Error("[" + std::string(op.name) + "] " + device->name() + ": " + support.reason);
   kernel_ = stream_->kernel(kernel);
   uint64_t seed = 1;
   for (const Type& type : types) {

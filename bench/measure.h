@@ -2,9 +2,10 @@
 // Timing on a machine that is not ours alone.
 //
 // A sample is a batch of calls of at least `sample_ns`. Contestants take turns, in an order that changes every round, with
-// a pause before each so that spinning threads of the one do not slow the other. A round counts only if no thread of this
-// process was preempted in it, and a short chain of dependent additions runs at 0.93 of its best speed on every core before
-// and after it. Rejected rounds are counted. Processor time is taken beside wall time: under load it still means something.
+// a pause before each so that spinning threads of the one do not slow the other. A round counts only if threads of this
+// process waited for a processor for less than 1 % of every sample, and a short chain of dependent additions runs at 0.93 of
+// its best speed on every core before and after. Rejected rounds are counted. Processor time is taken beside wall time:
+// for work on one thread it still means something under load.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct Options {
 
 struct Times {
   double median_ns = 0, p10_ns = 0, p90_ns = 0;  ///< of one call
-  double cpu_ns = 0;                             ///< processor time of all threads, median
+  double cpu_ns = 0;  ///< processor time, median; that of other threads than the caller's may lag by a scheduler tick
 };
 
 struct Measurement {
@@ -35,7 +36,9 @@ struct Measurement {
 };
 
 Measurement measure(const std::vector<Call>& contestants, const Options& options);
-inline Measurement measure(const Call& call, const Options& options) { return measure(std::vector<Call>{call}, options); }
+inline Measurement measure(const Call& call, const Options& options) {
+  return measure(std::vector<Call>{call}, options);
+}
 
 /// Quantile of values, 0 to 1, by interpolation.
 double quantile(std::vector<double> values, double q);

@@ -83,7 +83,8 @@ void add_overhead_rows() {
   add_row("overhead/eager_add/null", [=](benchmark::State& state) { return eager(state, on_null()); });
   add_row("overhead/eager_add/device", [=](benchmark::State& state) { return eager(state, on_device()); });
   add_row("overhead/eager_backward/null", [=](benchmark::State& state) { return eager_backward(state, on_null()); });
-  add_row("overhead/eager_backward/device", [=](benchmark::State& state) { return eager_backward(state, on_device()); });
+  add_row("overhead/eager_backward/device",
+          [=](benchmark::State& state) { return eager_backward(state, on_device()); });
 }
 
 }  // namespace backplane::bench
