@@ -40,7 +40,7 @@ struct TrainOptions {
   std::string device;
   std::string mode = "compiled";
   int64_t epochs = 5;
-  int64_t batch = 128;
+  int64_t batch = 64;
   double learning_rate = 0;  ///< 0: the model's own
   uint64_t seed = 1;
   int64_t limit = 0;  ///< training images to use, 0 = all
@@ -50,7 +50,7 @@ struct TrainOptions {
 struct ExplainOptions {
   std::string model = "cnn";
   std::string device;
-  int64_t batch = 128;
+  int64_t batch = 64;
   bool inference = false;
   bool json = false;
 };

@@ -18,7 +18,7 @@ struct ImageShape {
 struct ModelEntry {
   std::string_view name;
   std::string_view description;
-  double learning_rate;  ///< for Adam with batches of about 128
+  double learning_rate;  ///< for Adam with batches of about 64
   nn::Sequential (*make)(const ImageShape& image);
 };
 
