@@ -18,15 +18,15 @@ constexpr bool kWideShuffles = false;
 #endif
 
 // Vectors of the compiler: it finds no vector code for selections over pairs by itself.
-template <int N> struct Vector {
+template <int N> struct Lanes {
   typedef float Floats __attribute__((vector_size(4 * N)));
   typedef int Ints __attribute__((vector_size(4 * N)));
 };
 
 template <int N>
 inline void max_block(const float* top, const float* bottom, float* y) {
-  using V = typename Vector<N>::Floats;
-  typename Vector<N>::Ints even{}, odd{};
+  using V = typename Lanes<N>::Floats;
+  typename Lanes<N>::Ints even{}, odd{};
   for (int i = 0; i < N; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
   V t[2], b[2];
   __builtin_memcpy(t, top, sizeof t);
