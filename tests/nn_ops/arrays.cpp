@@ -176,7 +176,8 @@ std::ostream& operator<<(std::ostream& out, Form form) {
 Sym Program::input(const Array& value, DType dtype) {
   values_.push_back(value);
   dtypes_.push_back(dtype);
-  return graph.sym(graph.add_input(Input::Kind::placeholder, {dtype, value.shape}, "x" + std::to_string(values_.size())));
+  return graph.sym(
+      graph.add_input(Input::Kind::placeholder, {dtype, value.shape}, "x" + std::to_string(values_.size())));
 }
 
 std::vector<Array> Program::run(std::span<const Sym> outputs, Form form) {
@@ -206,7 +207,9 @@ void expect_close(const Array& actual, const Array& expected, double tolerance, 
   ASSERT_EQ(actual.shape.to_string(), expected.shape.to_string()) << what;
   for (size_t i = 0; i < actual.v.size(); ++i) {
     const double a = actual.v[i], e = expected.v[i];
-    const bool same = std::isnan(e) ? std::isnan(a) : std::isinf(e) ? a == e : std::abs(a - e) <= tolerance * (1 + std::abs(e));
+    const bool same = std::isnan(e)   ? std::isnan(a)
+                      : std::isinf(e) ? a == e
+                                      : std::abs(a - e) <= tolerance * (1 + std::abs(e));
     ASSERT_TRUE(same) << what << ": element " << i << " is " << a << ", expected " << e;
   }
 }

@@ -75,7 +75,8 @@ class Attention : public testing::TestWithParam<std::tuple<size_t, Form>> {
       double s = 0;
       for (int64_t d = 0; d < c.depth; ++d) s += scale * q.at({b, h, i, d}) * k.at({b, g, j, d});
       if (c.mask == Mask::additive) s += mask.at({b, h, i, j});
-      const bool hidden = (c.causal && j > i + c.keys - c.queries) || (c.mask == Mask::boolean && mask.at({b, h, i, j}) == 0);
+      const bool hidden =
+          (c.causal && j > i + c.keys - c.queries) || (c.mask == Mask::boolean && mask.at({b, h, i, j}) == 0);
       f.p.at({b, h, i, j}) = hidden ? 0 : std::exp(s);
       f.lse.at({b, h, i}) += f.p.at({b, h, i, j});
     });
@@ -126,7 +127,8 @@ TEST_P(Attention, GradientsOfQueriesKeysAndValues) {
   const std::vector<Sym> in = operands(program);
   const Sym o = apply(op::attention, attrs, in)[0], seed = program.input(dy);
   const auto tape = tape_of(program.graph, static_cast<NodeId>(program.graph.size()));
-  const std::vector<Sym> g = gradients(program.graph, tape, std::span(&o, 1), std::span(in.data(), 3), std::span(&seed, 1));
+  const std::vector<Sym> g =
+      gradients(program.graph, tape, std::span(&o, 1), std::span(in.data(), 3), std::span(&seed, 1));
   const std::vector<Array> given = program.run(g, form);
   expect_close(given[0], dq, 1e-12, "dq");
   expect_close(given[1], dk, 1e-12, "dk");

@@ -31,7 +31,8 @@ const std::vector<Geometry>& geometries() {
 }
 
 std::vector<AttrArg> attrs_of(const Geometry& g) {
-  return {{"stride", g.stride}, {"dilation", g.dilation}, {"pad_low", g.low}, {"pad_high", g.high}, {"groups", g.groups}};
+  return {
+      {"stride", g.stride}, {"dilation", g.dilation}, {"pad_low", g.low}, {"pad_high", g.high}, {"groups", g.groups}};
 }
 
 Shape y_shape(const Geometry& g) {
@@ -121,11 +122,14 @@ TEST_P(Convolution, GradientToFilterIsItsAdjointInW) {
 TEST_P(Convolution, FirstAndSecondDerivativesAgreeWithDifferences) {
   const std::vector<AttrArg> attrs = attrs_of(g);
   const auto square = [](Sym s) { return s * s; };  // so that the second derivative is not zero
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{square(apply(op::convolution, attrs, in)[0])}; },
-                     {x, w}, form);
+  expect_derivatives(
+      [&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{square(apply(op::convolution, attrs, in)[0])}; },
+      {x, w}, form);
   const std::vector<AttrArg> data = with_shape(attrs, g.x), filter = with_shape(attrs, g.w);
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::convolution_grad_data, data, in); }, {dy, w}, form);
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::convolution_grad_filter, filter, in); }, {x, dy}, form);
+  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::convolution_grad_data, data, in); },
+                     {dy, w}, form);
+  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::convolution_grad_filter, filter, in); },
+                     {x, dy}, form);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Convolution,
@@ -135,7 +139,8 @@ TEST(TransposedConvolution, HasTheSmallestExtentsThatGiveDyUnlessToldOtherwise) 
   Program program;
   const Sym in[] = {program.input(random_array({1, 2, 4, 4}, 1)), program.input(random_array({2, 3, 3, 3}, 2))};
   const AttrArg stride{"stride", Ints{2, 2}};
-  EXPECT_EQ(apply(op::convolution_grad_data, std::vector{stride}, in)[0].shape().to_string(), Shape({1, 3, 9, 9}).to_string());
+  EXPECT_EQ(apply(op::convolution_grad_data, std::vector{stride}, in)[0].shape().to_string(),
+            Shape({1, 3, 9, 9}).to_string());
   const std::vector<AttrArg> larger = {stride, {"shape", Ints{10, 9}}};
   EXPECT_EQ(apply(op::convolution_grad_data, larger, in)[0].shape().to_string(), Shape({1, 3, 10, 9}).to_string());
 }
@@ -153,12 +158,14 @@ std::string refusal(Shape x, Shape w, std::vector<AttrArg> attrs) {
 }
 
 TEST(ConvolutionErrors, SayWhichExtentDoesNotFit) {
-  EXPECT_NE(refusal({1, 3, 8, 8}, {4, 2, 3, 3}, {}).find("x has 3 channels, but the filter wants 2"), std::string::npos);
+  EXPECT_NE(refusal({1, 3, 8, 8}, {4, 2, 3, 3}, {}).find("x has 3 channels, but the filter wants 2"),
+            std::string::npos);
   EXPECT_NE(refusal({1, 3, 2, 8}, {4, 3, 3, 3}, {}).find("spatial axis 0"), std::string::npos);
   EXPECT_NE(refusal({1, 3, 8, 8}, {4, 3, 3, 3}, {{"stride", Ints{0, 1}}}).find("stride"), std::string::npos);
   EXPECT_NE(refusal({1, 3, 8, 8}, {4, 3, 3, 3}, {{"stride", Ints{1}}}).find("1 entries for 2"), std::string::npos);
   EXPECT_NE(refusal({1, 4, 8, 8}, {3, 2, 3, 3}, {{"groups", int64_t{2}}}).find("groups"), std::string::npos);
-  EXPECT_NE(refusal({1, 3, 4}, {4, 3, 1}, {{"pad_low", Ints{-5}}, {"pad_high", Ints{9}}}).find("negative padding"), std::string::npos);
+  EXPECT_NE(refusal({1, 3, 4}, {4, 3, 1}, {{"pad_low", Ints{-5}}, {"pad_high", Ints{9}}}).find("negative padding"),
+            std::string::npos);
   EXPECT_EQ(refusal({1, 3, 8, 8}, {4, 3, 3, 3}, {}), "accepted");
 }
 

@@ -16,7 +16,8 @@ void for_each_row(const Shape& shape, int axis, F&& row) {
   int64_t inner = 1, outer = 1;
   for (int i = 0; i < shape.rank(); ++i) (i < axis ? outer : i > axis ? inner : outer) *= i == axis ? 1 : shape[i];
   for (int64_t o = 0; o < outer; ++o) {
-    for (int64_t i = 0; i < inner; ++i) row(static_cast<size_t>(o * shape[axis] * inner + i), static_cast<size_t>(inner));
+    for (int64_t i = 0; i < inner; ++i)
+      row(static_cast<size_t>(o * shape[axis] * inner + i), static_cast<size_t>(inner));
   }
 }
 
@@ -24,7 +25,8 @@ void for_each_row(const Shape& shape, int axis, F&& row) {
 double log_sum_exp(const Array& x, size_t first, size_t step, int64_t count) {
   long double top = -kInfinity, sum = 0;
   for (int64_t i = 0; i < count; ++i) top = std::max<long double>(top, x.v[first + static_cast<size_t>(i) * step]);
-  for (int64_t i = 0; i < count; ++i) sum += std::exp(static_cast<long double>(x.v[first + static_cast<size_t>(i) * step]) - top);
+  for (int64_t i = 0; i < count; ++i)
+    sum += std::exp(static_cast<long double>(x.v[first + static_cast<size_t>(i) * step]) - top);
   return static_cast<double>(top + std::log(sum));
 }
 
@@ -32,7 +34,8 @@ Array log_softmax_of(const Array& x, int axis) {
   Array y(x.shape);
   for_each_row(x.shape, axis, [&](size_t first, size_t step) {
     const double lse = log_sum_exp(x, first, step, x.shape[axis]);
-    for (int64_t i = 0; i < x.shape[axis]; ++i) y.v[first + static_cast<size_t>(i) * step] = x.v[first + static_cast<size_t>(i) * step] - lse;
+    for (int64_t i = 0; i < x.shape[axis]; ++i)
+      y.v[first + static_cast<size_t>(i) * step] = x.v[first + static_cast<size_t>(i) * step] - lse;
   });
   return y;
 }
@@ -60,7 +63,8 @@ class Losses : public testing::TestWithParam<Form> {
     const Sym y = apply(op, attrs, syms).front();
     const Sym ones = full(program.graph, 1, y.dtype(), y.shape());
     const auto tape = tape_of(program.graph, static_cast<NodeId>(program.graph.size()));
-    return program.run1(gradients(program.graph, tape, std::span(&y, 1), std::span(syms.data(), 1), std::span(&ones, 1))[0], form);
+    return program.run1(
+        gradients(program.graph, tape, std::span(&y, 1), std::span(syms.data(), 1), std::span(&ones, 1))[0], form);
   }
 };
 
@@ -88,8 +92,11 @@ TEST_P(Losses, SoftmaxOfInfinities) {
 
 TEST_P(Losses, SoftmaxDerivativesAgreeWithDifferences) {
   for (const OpDef* op : {&op::softmax, &op::log_softmax}) {
-    expect_derivatives([&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(*op, {{"axis", int64_t{1}}}, {in[0]})}; },
-                       {random_array({2, 4, 3}, 2, -2, 2)}, form);
+    expect_derivatives(
+        [&](Graph&, std::span<const Sym> in) {
+          return std::vector<Sym>{apply1(*op, {{"axis", int64_t{1}}}, {in[0]})};
+        },
+        {random_array({2, 4, 3}, 2, -2, 2)}, form);
   }
 }
 
@@ -140,7 +147,8 @@ TEST_P(Losses, SparseCrossEntropyPicksTheLabel) {
 TEST_P(Losses, LabelsOutOfRangeAreSeen) {
   const double nan = std::nan(""), half = std::log(2.0);
   const Array x({4, 2}), label({4}, {0, 2, -1, 1});
-  expect_close(run(op::sparse_cross_entropy, {}, {{x, f64}, {label, i32}}), Array({4}, {half, nan, nan, half}), 1e-15, "loss");
+  expect_close(run(op::sparse_cross_entropy, {}, {{x, f64}, {label, i32}}), Array({4}, {half, nan, nan, half}), 1e-15,
+               "loss");
   expect_close(gradient(op::sparse_cross_entropy, {}, {{x, f64}, {label, i32}}),
                Array({4, 2}, {-0.5, 0.5, nan, nan, nan, nan, 0.5, -0.5}), 1e-15, "gradient");
 }
@@ -156,14 +164,21 @@ TEST_P(Losses, MeanSquaredErrorBroadcasts) {
   }
   expect_close(run(op::mse_loss, {}, {{x, f64}, {y, f64}}), Array(Shape{}, sum), 1e-14, "loss");
   expect_close(gradient(op::mse_loss, {}, {{x, f64}, {y, f64}}), dx, 1e-14, "gradient");
-  expect_close(run(op::mse_loss, {}, {{Array({2}, 300), f16}, {Array({2}, 200), f16}}), Array(Shape{}, 1e4), 1e-3, "f16");
+  expect_close(run(op::mse_loss, {}, {{Array({2}, 300), f16}, {Array({2}, 200), f16}}), Array(Shape{}, 1e4), 1e-3,
+               "f16");
 }
 
 TEST_P(Losses, LossDerivativesAgreeWithDifferences) {
-  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::cross_entropy, {}, {in[0], in[1]})}; },
-                     {random_array({3, 4}, 8), random_array({3, 4}, 9, 0.1, 1)}, form);
-  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::mse_loss, {}, {in[0], in[1]})}; },
-                     {random_array({3, 4}, 10), random_array({4}, 11)}, form);
+  expect_derivatives(
+      [](Graph&, std::span<const Sym> in) {
+        return std::vector<Sym>{apply1(op::cross_entropy, {}, {in[0], in[1]})};
+      },
+      {random_array({3, 4}, 8), random_array({3, 4}, 9, 0.1, 1)}, form);
+  expect_derivatives(
+      [](Graph&, std::span<const Sym> in) {
+        return std::vector<Sym>{apply1(op::mse_loss, {}, {in[0], in[1]})};
+      },
+      {random_array({3, 4}, 10), random_array({4}, 11)}, form);
   expect_derivatives(
       [](Graph& graph, std::span<const Sym> in) {
         const int32_t labels[] = {2, 0, 1};
@@ -174,10 +189,16 @@ TEST_P(Losses, LossDerivativesAgreeWithDifferences) {
 
 TEST_P(Losses, OneTensorInTwoPlacesCountsOncePerPlace) {
   // softmax_grad has no VJP of its own: its decomposition is differentiated.
-  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::softmax_grad, {}, {in[0], in[0]})}; },
-                     {random_array({2, 3}, 13)}, form);
-  expect_derivatives([](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply1(op::cross_entropy, {}, {in[0], in[0]})}; },
-                     {random_array({2, 3}, 14, 0.1, 1)}, form);
+  expect_derivatives(
+      [](Graph&, std::span<const Sym> in) {
+        return std::vector<Sym>{apply1(op::softmax_grad, {}, {in[0], in[0]})};
+      },
+      {random_array({2, 3}, 13)}, form);
+  expect_derivatives(
+      [](Graph&, std::span<const Sym> in) {
+        return std::vector<Sym>{apply1(op::cross_entropy, {}, {in[0], in[0]})};
+      },
+      {random_array({2, 3}, 14, 0.1, 1)}, form);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Losses, testing::ValuesIn(kForms));

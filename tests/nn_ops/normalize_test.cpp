@@ -48,7 +48,8 @@ void for_each_element(const Shape& shape, const std::vector<Ints>& strides, F&& 
     for (int axis = shape.rank() - 1; axis >= 0; --axis) {
       const int64_t index = rest % shape[axis];
       rest /= shape[axis];
-      for (size_t k = 0; k < strides.size(); ++k) at[k] += static_cast<size_t>(index * strides[k][static_cast<size_t>(axis)]);
+      for (size_t k = 0; k < strides.size(); ++k)
+        at[k] += static_cast<size_t>(index * strides[k][static_cast<size_t>(axis)]);
     }
     use(static_cast<size_t>(i), at);
   }
@@ -107,18 +108,22 @@ TEST_P(Normalize, ValuesAndStatistics) {
 }
 
 TEST_P(Normalize, DerivativesAgreeWithDifferences) {
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::layer_norm, attrs, in)[0]}; },
-                     {x, scale, shift}, form, true, 1e-5);
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::rms_norm, attrs, in)[0]}; },
-                     {x, scale}, form, true, 1e-5);
+  expect_derivatives(
+      [&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::layer_norm, attrs, in)[0]}; },
+      {x, scale, shift}, form, true, 1e-5);
+  expect_derivatives(
+      [&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::rms_norm, attrs, in)[0]}; }, {x, scale},
+      form, true, 1e-5);
 }
 
 TEST_P(Normalize, GradientsFlowThroughTheStatistics) {
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::layer_norm, attrs, in); }, {x, scale, shift}, form,
+  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::layer_norm, attrs, in); },
+                     {x, scale, shift}, form, false, 1e-5);
+  expect_derivatives(
+      [&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::layer_norm, attrs, in)[2]}; },
+      {x, scale, shift}, form, true, 1e-5);
+  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::rms_norm, attrs, in); }, {x, scale}, form,
                      false, 1e-5);
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return std::vector<Sym>{apply(op::layer_norm, attrs, in)[2]}; },
-                     {x, scale, shift}, form, true, 1e-5);
-  expect_derivatives([&](Graph&, std::span<const Sym> in) { return apply(op::rms_norm, attrs, in); }, {x, scale}, form, false, 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Normalize,
@@ -147,7 +152,8 @@ TEST_P(NormalizeForms, BatchNormInferenceUsesTheGivenStatistics) {
     y.v[i] = (x.v[i] - mean.v[ch]) / std::sqrt(variance.v[ch] + 1e-5) * scale.v[ch] + shift.v[ch];
   }
   Program program;
-  const Sym in[] = {program.input(x), program.input(scale), program.input(shift), program.input(mean), program.input(variance)};
+  const Sym in[] = {program.input(x), program.input(scale), program.input(shift), program.input(mean),
+                    program.input(variance)};
   expect_close(program.run1(apply(op::batch_norm_inference, {}, in)[0], GetParam()), y, 1e-14, "batch_norm_inference");
   expect_derivatives([](Graph&, std::span<const Sym> s) { return apply(op::batch_norm_inference, {}, s); },
                      {x, scale, shift, mean, variance}, GetParam());

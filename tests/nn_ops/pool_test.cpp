@@ -46,7 +46,9 @@ std::vector<std::vector<size_t>> windows_of(const Geometry& g) {
   const int rank = static_cast<int>(g.window.size());
   std::vector<std::vector<size_t>> result(static_cast<size_t>(y.elements()));
   const auto extent = [&](const Shape& s, int a) { return a < rank ? s[a + 2] : 1; };
-  const auto of = [&](const Ints& list, int a, int64_t otherwise) { return a < rank ? list[static_cast<size_t>(a)] : otherwise; };
+  const auto of = [&](const Ints& list, int a, int64_t otherwise) {
+    return a < rank ? list[static_cast<size_t>(a)] : otherwise;
+  };
   for (size_t flat = 0; flat < result.size(); ++flat) {
     int64_t rest = static_cast<int64_t>(flat), p[3];
     for (int a = 2; a >= 0; --a) {
@@ -135,7 +137,8 @@ TEST_P(Pool, AverageAndItsGradient) {
     Array y(y_shape(g)), dx(g.x);
     const auto windows = windows_of(g);
     for (size_t p = 0; p < windows.size(); ++p) {
-      const double count = count_padding ? window_elements(g) : std::max<double>(1, static_cast<double>(windows[p].size()));
+      const double count =
+          count_padding ? window_elements(g) : std::max<double>(1, static_cast<double>(windows[p].size()));
       for (size_t i : windows[p]) {
         y.v[p] += x.v[i] / count;
         dx.v[i] += dy.v[p] / count;
