@@ -40,14 +40,14 @@ const Family* find_family(uint32_t code) {
 Candidates candidates_for(const Op& op) {
   Candidates all, fit;
   find_family(op.code)->list(op, all);
-  // Best guess first: it is the default. Priors are then relative to it.
-  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.prior < b.prior; });
-  for (Candidate& candidate : all) {
-    if (&candidate != &all.front()) candidate.prior /= all.front().prior;
-  }
   for (Candidate& candidate : all) {
     if (candidate.workspace <= op.max_workspace) fit.push_back(std::move(candidate));
   }
+  if (fit.empty()) return fit;
+  // Best guess first: it is the default. Priors are then relative to it.
+  std::stable_sort(fit.begin(), fit.end(), [](const Candidate& a, const Candidate& b) { return a.prior < b.prior; });
+  const double best = fit.front().prior;
+  for (Candidate& candidate : fit) candidate.prior /= best;
   return fit;
 }
 

@@ -11,6 +11,7 @@
 
 #include "cpu_features.h"
 #include "families.h"
+#include "normalize.h"
 #include "pointwise.h"
 #include "threads.h"
 #include "wrappers.h"
@@ -269,7 +270,12 @@ std::string refuse_normalize(const Op& op) {
   }
   return {};
 }
-void list_normalize(const Op& op, Candidates& out) { list_via_f32(op, list_plain, out); }
+void list_normalize(const Op& op, Candidates& out) {
+  list_via_f32(op, list_plain, out);
+#if defined(BACKPLANE_CPU_ONEDNN)
+  list_onednn_layer_norm(op, out);
+#endif
+}
 
 std::string refuse_normalize_grad(const Op& op) {
   if (std::string reason = refuse_dtypes(op); !reason.empty()) return reason;

@@ -76,9 +76,23 @@ class ReorderStep {
   Place scratch_{Place::scratch, 0, 0};
 };
 
+/// Says which part of an input has to be free of NaN and infinities for oneDNN's result to be the operation's, and what
+/// computes the slice where it is not. Operands of both are dense f32.
+struct FiniteOnly {
+  int input = 0;
+  int64_t first = 0, count = 0;   // elements
+  WorkPtr own;                    // needs no workspace
+  std::vector<int64_t> in_bytes;  // where the slice begins in each input
+  int64_t out_bytes = 0;
+};
+
 class PrimitiveWork : public Work {
  public:
-  PrimitiveWork(std::vector<PrimitiveSlice> slices, uint64_t workspace_bytes);
+  struct Options {
+    std::vector<std::shared_ptr<FiniteOnly>> guards;  // one a slice, or none
+    std::function<void(const Args&)> after;           // runs when all slices have
+  };
+  PrimitiveWork(std::vector<PrimitiveSlice> slices, uint64_t workspace_bytes, Options options = {});
   void run(const Args& args) const override;
 
  private:
@@ -93,8 +107,10 @@ class PrimitiveWork : public Work {
     std::vector<dnnl::memory> memories;
     std::vector<dnnl_exec_arg_t> arguments;
   };
+  void run_slices(const Args& args) const;
   void run_slice(const Args& args, Context& context, size_t slice) const;
 
+  Options options_;
   std::vector<PrimitiveSlice> slices_;
   std::vector<std::vector<size_t>> first_argument_;  // [slice][step] -> index into a context's arrays
   mutable std::unique_ptr<Context[]> contexts_;

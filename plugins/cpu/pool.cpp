@@ -8,6 +8,7 @@
 
 #include "cpu_features.h"
 #include "families.h"
+#include "pool.h"
 #include "pool_pairs.h"
 #include "threads.h"
 #include "wrappers.h"
@@ -187,7 +188,18 @@ std::string refuse_pool(const Op& op) {
   }
   return {};
 }
-void list_pool(const Op& op, Candidates& out) { list_via_f32(op, list_plain, out); }
+WorkPtr make_own_pool(const Op& op) {
+  Candidates own;
+  list_plain(op, own);
+  return own.front().build();
+}
+
+void list_pool(const Op& op, Candidates& out) {
+  list_via_f32(op, list_plain, out);
+#if defined(BACKPLANE_CPU_ONEDNN)
+  list_onednn_pool(op, out.back().prior, out);
+#endif
+}
 void list_pool_grad(const Op& op, Candidates& out) {
   // x and dx are walked together: give them the same strides.
   Op same = op;
@@ -204,6 +216,9 @@ void list_pool_grad(const Op& op, Candidates& out) {
     }
   }
   list_via_copies(op, same, is_half(op.out[0].dtype) ? "f32-" : "", list_plain, out);
+#if defined(BACKPLANE_CPU_ONEDNN)
+  list_onednn_pool(op, out.back().prior, out);
+#endif
 }
 
 }  // namespace backplane::cpu

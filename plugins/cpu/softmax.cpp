@@ -10,6 +10,7 @@
 #include "cpu_features.h"
 #include "families.h"
 #include "rows.h"
+#include "softmax.h"
 #include "threads.h"
 #include "wrappers.h"
 
@@ -82,9 +83,11 @@ class SoftmaxRows final : public Work {
   uint64_t scratch_;
 };
 
-void list_rows(const Op& op, Candidates& out) { out.push_back(ready("rows", std::make_shared<SoftmaxRows>(op))); }
+void list_rows(const Op& op, Candidates& out) { out.push_back(ready("rows", make_softmax_rows(op))); }
 
 }  // namespace
+
+WorkPtr make_softmax_rows(const Op& op) { return std::make_shared<SoftmaxRows>(op); }
 
 std::string refuse_softmax(const Op& op) {
   for (const bp_tensor_desc& desc : op.in) {
@@ -96,8 +99,11 @@ std::string refuse_softmax(const Op& op) {
 }
 
 void list_softmax(const Op& op, Candidates& out) {
-  if (is_half(op.out[0].dtype)) list_via_f32(op, list_rows, out);
-  else list_rows(op, out);
+  if (is_half(op.out[0].dtype)) return list_via_f32(op, list_rows, out);
+  list_rows(op, out);
+#if defined(BACKPLANE_CPU_ONEDNN)
+  list_onednn_softmax(op, out);
+#endif
 }
 
 }  // namespace backplane::cpu

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the card promises beside numbers: nothing is created twice, limits are kept, refusals name the condition,
-// kernels serve several threads, names mean the same every time.
+// What the card promises beside numbers: nothing is created twice, refusals name the condition, kernels serve several
+// threads.
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <set>
 #include <thread>
 
 #include "cpu/compare.h"
@@ -59,19 +58,6 @@ TEST(CpuContract, PreparingAgainBuildsNothing) {
   }
 }
 
-TEST(CpuContract, NamesAreUniqueAndStable) {
-  bp_convolution_attrs attrs;
-  for (const Case& c : {matmul_case(64, 64, 64), matmul_case(1, 500, 300), convolution_case(attrs)}) {
-    bp_program program;
-    const bp_op op = make_op(c, program);
-    std::set<std::string> names;
-    for (const bp_variant& v : cpu().variants(op)) EXPECT_TRUE(names.insert(v.name).second) << v.name;
-    std::set<std::string> again;
-    for (const bp_variant& v : cpu().variants(op)) again.insert(v.name);
-    EXPECT_EQ(names, again);
-  }
-}
-
 TEST(CpuContract, NullMeansTheDefaultAndUnknownNamesAreNamed) {
   const Case c = matmul_case(40, 50, 60);
   bp_program program;
@@ -85,22 +71,6 @@ TEST(CpuContract, NullMeansTheDefaultAndUnknownNamesAreNamed) {
   cpu().kernels->destroy(kernel);
   EXPECT_EQ(cpu().kernels->prepare(cpu().device, &op, "no-such", &kernel, &info, &error), BP_E_NOT_FOUND);
   EXPECT_NE(std::string(error.message).find("own-packed"), std::string::npos) << error.message;
-}
-
-TEST(CpuContract, WorkspaceLimitsAreKept) {
-  bp_convolution_attrs attrs;
-  for (Case c : {matmul_case(211, 77, 123), convolution_case(attrs)}) {
-    bp_program program;
-    uint64_t least = UINT64_MAX;
-    for (const bp_variant& v : cpu().variants(make_op(c, program))) least = std::min(least, v.workspace);
-    c.max_workspace = least;
-    compare(c);
-    if (least == 0) continue;
-    c.max_workspace = least - 1;
-    const bp_support support = cpu().query(make_op(c, program));
-    EXPECT_EQ(support.verdict, uint32_t{BP_SUPPORT_NO});
-    EXPECT_NE(std::string(support.reason).find("workspace"), std::string::npos) << support.reason;
-  }
 }
 
 TEST(CpuContract, RefusalsNameTheCondition) {

@@ -173,6 +173,35 @@ TEST(CpuPool, KindsWindowsAndLayouts) {
   }
 }
 
+TEST(CpuPool, WindowsOfInfinitiesAndNan) {
+  for (uint32_t kind : {BP_POOL_MAX, BP_POOL_AVERAGE}) {
+    for (bool last : {false, true}) {
+      bp_pool_attrs a{};
+      a.size = sizeof(a), a.kind = kind, a.spatial_rank = 2;
+      for (int i = 0; i < 2; ++i) a.window[i] = 3, a.stride[i] = 2, a.dilation[i] = a.pad_low[i] = a.pad_high[i] = 1;
+      const Shape x{2, 40, 41, 41}, y{2, 40, 21, 21};
+      Case c;
+      c.name = "pool of infinities, kind " + std::to_string(kind) + (last ? " channels last" : "");
+      c.code = BP_OP_POOL;
+      c.attrs = &a;
+      c.in = {last ? channels_last(BP_F32, x) : lay_out(BP_F32, x)};
+      c.out = {last ? channels_last(BP_F32, y) : lay_out(BP_F32, y)};
+      // Only the first image has any; its first plane is all -inf.
+      c.value = [](size_t, int64_t e) {
+        return e < 41 * 41 ? -INFINITY : e == 5000 ? NAN : e == 9000 ? INFINITY : double(e * 31 % 17) / 8 - 1;
+      };
+      c.bound.exact = kind == BP_POOL_MAX, c.bound.floor = 2;
+      compare(c);
+      if (kind == BP_POOL_MAX) continue;
+      c.name += " gradient";
+      c.code = BP_OP_POOL_GRAD;
+      c.in = {c.in[0], c.out[0], c.out[0]};
+      c.out = {c.in[0]};
+      compare(c);
+    }
+  }
+}
+
 TEST(CpuSoftmax, AxesLayoutsAndGradients) {
   for (const Shape& shape :
        {Shape{5}, Shape{64, 10}, Shape{3, 100, 7}, Shape{4, 1000}, Shape{2, 3, 4, 65}, Shape{300, 257}}) {
@@ -207,19 +236,46 @@ TEST(CpuSoftmax, AxesLayoutsAndGradients) {
 }
 TEST(CpuSoftmax, InfinitiesAndNan) {
   const bp_axis_attrs a{sizeof(a), 1};
-  for (uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX}) {
-    Case c;
-    c.name = "softmax of infinities";
-    c.code = code;
-    c.attrs = &a;
-    c.in = {lay_out(BP_F32, {4, 70})}, c.out = c.in;
-    c.value = [](size_t, int64_t e) {
-      const int64_t row = e / 70, i = e % 70;
-      return row == 0 ? -INFINITY : row == 1 ? (i % 2 == 0 ? -INFINITY : 1000.0 + double(i)) : row == 2 && i == 3 ? NAN
-             : row == 3 && i == 5 ? INFINITY : 1.0;
-    };
-    c.bound.weight = 16, c.bound.floor = 1;
-    compare(c);
+  // One piece, and pieces for several threads of which only the first holds anything special.
+  for (const Shape& shape : {Shape{4, 70}, Shape{400, 130}}) {
+    for (uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX, BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
+      Case c;
+      c.name = "softmax of infinities, code " + std::to_string(code);
+      c.code = code;
+      c.attrs = &a;
+      const bool gradient = code == BP_OP_SOFTMAX_GRAD || code == BP_OP_LOG_SOFTMAX_GRAD;
+      c.in.assign(gradient ? 2 : 1, lay_out(BP_F32, shape)), c.out = {c.in[0]};
+      const int64_t length = shape[1];
+      for (size_t special : {size_t{0}, c.in.size() - 1}) {
+        c.value = [=](size_t input, int64_t e) {
+          const int64_t row = e / length, i = e % length;
+          if (input != special) return 0.25;
+          return row == 0   ? -INFINITY
+                 : row == 1 ? (i % 2 == 0 ? -INFINITY : (gradient ? -1.0 : 1000.0) + double(i))
+                 : row == 2 && i == 3            ? NAN
+                 : row == 3 && i == length - 1   ? INFINITY
+                                                 : 1.0 / double(1 + i);
+        };
+        c.bound.weight = 16, c.bound.floor = 1;
+        if (gradient) c.bound.floor = static_cast<double>(length), c.bound.terms = static_cast<double>(length);
+        compare(c);
+      }
+    }
+  }
+}
+TEST(CpuSoftmax, GradientsInPlaceOfEitherOperand) {
+  for (uint32_t code : {BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
+    for (size_t input : {size_t{0}, size_t{1}}) {
+      const bp_axis_attrs a{sizeof(a), 1};
+      Case c;
+      c.name = "softmax in place of input " + std::to_string(input) + " code " + std::to_string(code);
+      c.code = code;
+      c.attrs = &a;
+      c.in = {lay_out(BP_F32, {301, 259}), lay_out(BP_F32, {301, 259})}, c.out = {c.in[0]};
+      c.aliases = {{0, input}};
+      c.bound.terms = c.bound.floor = 259, c.bound.weight = 16;
+      compare(c);
+    }
   }
 }
 
@@ -259,7 +315,11 @@ TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
           c.low = 1, c.high = 3;  // a mean that is not small
           c.bound.terms = terms, c.bound.weight = 16, c.bound.floor = 6;
           compare(c);
-          if (!statistics) continue;
+          if (!statistics) {
+            c.aliases = {{0, 0}};
+            compare(c);
+            continue;
+          }
           Case g = c;
           g.name += " gradient";
           g.code = BP_OP_NORMALIZE_GRAD;

@@ -81,6 +81,7 @@ struct IsaTable {
   SoftmaxGradRow softmax_grad, log_softmax_grad;
   void (*moments)(const float* x, int64_t n, double* mean, double* m2);  // m2 = sum of (x - mean)^2
   void (*sum_squares)(const float* x, int64_t n, double* sum);
+  bool (*all_finite)(const float* x, int64_t n);
 
   /// sums[i] = max(sums[i], x[i * step]), or +=.
   void (*pool_max)(float* sums, const float* x, int64_t step, int64_t n);

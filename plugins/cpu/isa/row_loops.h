@@ -170,6 +170,23 @@ inline void philox_blocks(uint64_t first, int64_t blocks, const uint32_t key[4],
   }
 }
 
+/// In blocks, so that the first of many NaN ends the search.
+inline bool all_finite(const float* x, int64_t n) {
+  constexpr int64_t kBlock = 4096;
+  using Bits = uint32_t __attribute__((may_alias));
+  const auto* bits = reinterpret_cast<const Bits*>(x);
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t end = first + kBlock < n ? first + kBlock : n;
+    uint32_t largest = 0;
+    for (int64_t i = first; i < end; ++i) {
+      const uint32_t magnitude = bits[i] & 0x7fffffffu;
+      largest = largest > magnitude ? largest : magnitude;
+    }
+    if (largest >= 0x7f800000u) return false;
+  }
+  return true;
+}
+
 // --- pooling: one tap over a row of outputs -----------------------------------------------------------------------
 inline void pool_max(float* sums, const float* x, int64_t step, int64_t n) {
   if (step == 1) {
@@ -242,6 +259,7 @@ inline void fill_row_table(IsaTable& t) {
   t.softmax = softmax_row, t.log_softmax = log_softmax_row;
   t.softmax_grad = softmax_grad_row, t.log_softmax_grad = log_softmax_grad_row;
   t.moments = moments, t.sum_squares = sum_squares;
+  t.all_finite = all_finite;
   t.philox = philox_blocks;
 }
 
