@@ -322,8 +322,12 @@ class Pointwise final : public Work {
                                                          (int64_t{1} << outputs_[j].log2);
       }
       const int64_t n = block.count();
-      for (const Step& step : program_.steps) {
-        step.loop(address[step.y], address[step.a], address[step.b], address[step.c], n);
+      if (streams_ && index + 1 < end) {
+        run_steps_ahead(args, address, n, block_at(index + 1));
+      } else {
+        for (const Step& step : program_.steps) {
+          step.loop(address[step.y], address[step.a], address[step.b], address[step.c], n);
+        }
       }
       for (size_t j = 0; j < outputs_.size(); ++j) {
         if ((direct >> j & 1u) != 0) continue;
@@ -333,6 +337,25 @@ class Pointwise final : public Work {
 #if defined(__x86_64__)
     if (streams_) __builtin_ia32_sfence();  // streamed stores are ordered before whoever reads them
 #endif
+  }
+  /// The steps of one block while the operands of the next are on their way: a share of its cache lines is asked for in
+  /// front of each step, so that memory does not idle during the arithmetic.
+  void run_steps_ahead(const Args& args, void** address, int64_t n, const Block& next) const {
+    constexpr int64_t kLine = 64;
+    const auto steps = static_cast<int64_t>(program_.steps.size());
+    for (int64_t s = 0; s < steps; ++s) {
+      for (size_t i = 0; i < inputs_.size(); ++i) {
+        const Input& in = inputs_[i];
+        if (!in.used || in.access != Access::direct) continue;
+        const char* from = args.in[i] + first_offset(i, next) * (int64_t{1} << in.log2);
+        const int64_t lines = ((next.count() << in.log2) + kLine - 1) / kLine;
+        for (int64_t line = lines * s / steps; line < lines * (s + 1) / steps; ++line) {
+          __builtin_prefetch(from + line * kLine);
+        }
+      }
+      const Step& step = program_.steps[static_cast<size_t>(s)];
+      step.loop(address[step.y], address[step.a], address[step.b], address[step.c], n);
+    }
   }
   /// Slots for the inputs that need one; scalars and periodic inputs are filled for all blocks.
   void preload(const Args& args, void** address, char*& next, int64_t slot_bytes) const {
