@@ -14,6 +14,15 @@ namespace {
 
 using dnnl::memory;
 
+/// Time over channels last relative to oneDNN's own first choice, measured on Zen 4 for 8 to 100 channels: its widest
+/// code is not its fastest.
+struct Measured {
+  const char* name;
+  double maximum, average;
+};
+constexpr Measured kChannelsLast[] = {
+    {"onednn@impl=jit:sse41", 0.93, 0.7}, {"onednn@impl=jit:avx2", 3, 2}, {"onednn@impl=jit:avx", 3, 2}};
+
 bool is_channels_last(const bp_tensor_desc& desc) {
   int64_t expected = 1;
   const auto fits = [&](uint32_t axis) {
@@ -83,6 +92,12 @@ class Pooling {
     }
     sliced.factor = factor;
     list_sliced(sliced, out);
+    if (!last_) return;
+    for (Candidate& c : out) {
+      for (const Measured& m : kChannelsLast) {
+        if (c.name == m.name) c.prior = factor * (maximum() ? m.maximum : m.average);
+      }
+    }
   }
 
  private:
