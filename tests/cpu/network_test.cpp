@@ -337,6 +337,27 @@ TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
   }
 }
 
+TEST(CpuNormalize, InfinitiesAndNanStayInTheirRow) {
+  const bp_normalize_attrs a{sizeof(a), BP_NORMALIZE_MEAN_VARIANCE, 2, 0, 1e-5};
+  bp_tensor_desc row = lay_out(BP_F32, {300, 131});
+  row.strides[0] = 0;
+  for (bool statistics : {false, true}) {
+    Case c;
+    c.name = "layer norm of infinities";
+    c.code = BP_OP_NORMALIZE;
+    c.attrs = &a;
+    c.in = {lay_out(BP_F32, {300, 131}), row, row}, c.out = {c.in[0]};
+    if (statistics) c.out.insert(c.out.end(), 2, lay_out(BP_F32, {300, 1}));
+    c.value = [](size_t input, int64_t e) {
+      const int64_t r = e / 131, i = e % 131;
+      if (input != 0) return 1.5;
+      return r == 1 && i == 3 ? NAN : r == 200 && i == 130 ? -INFINITY : r == 5 ? 2.0 : double(e * 31 % 17) / 8 - 1;
+    };
+    c.bound.terms = 131, c.bound.weight = 16, c.bound.floor = 6;
+    compare(c);
+  }
+}
+
 TEST(CpuRandom, TheSameNumbersAsTheReference) {
   for (uint32_t kind : {BP_RANDOM_BITS, BP_RANDOM_UNIFORM}) {
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{1000, 7}, Shape{50000}}) {
