@@ -91,6 +91,11 @@ class Convolution {
     memory::dims dims{n, channels}, strides{desc.strides[0], desc.strides[1]};
     for (uint32_t i = 2; i < desc.rank; ++i) dims.push_back(desc.shape[i]), strides.push_back(desc.strides[i]);
     tidy(dims, strides);
+    if (n == 1) {
+      // One image's distance to the next means nothing, but a slice of its channels is dense only with its own.
+      strides[0] = 1;
+      for (size_t i = 1; i < dims.size(); ++i) strides[0] = std::max(strides[0], dims[i] * strides[i]);
+    }
     return memory::desc(dims, onednn_dtype(desc.dtype), strides);
   }
   memory::desc weights(const bp_tensor_desc& desc, const Slice& s) const {
