@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kArenaBytes = 24 * 1024;     // slots of one block: most of a 32 KiB first-level cache
 constexpr int64_t kArenaMost = 64 * 1024;      // what a program with very many values takes at 64 elements a block
-constexpr int64_t kBlockMost = 1024, kBlockLeast = 64;
+constexpr int64_t kBlockMost = 512, kBlockLeast = 64;  // operands, constants and the next block share 48 KB of L1
 constexpr uint64_t kStreamBytes = 16u << 20;   // outputs above this bypass the caches
 constexpr int kMaxAddresses = 128;
 
