@@ -66,6 +66,7 @@ PlanCache& plan_cache() {
 struct KeyWriter {
   char* at;
   void put(const void* data, size_t bytes) {
+    if (bytes == 0) return;  // an empty list has no address
     std::memcpy(at, data, bytes);
     at += bytes;
   }
