@@ -7,13 +7,8 @@
 namespace backplane::graph::passes {
 
 std::vector<bool> live_nodes(const Graph& graph) {
-  std::vector<bool> live(graph.size(), false);
+  std::vector<bool> live = graph::live_nodes(graph, graph.outputs());
   for (const Input& input : graph.inputs()) live[input.node] = true;
-  for (Value v : graph.outputs()) live[v.node] = true;
-  for (NodeId id = static_cast<NodeId>(graph.size()); id-- > 0;) {
-    if (!live[id]) continue;
-    for (Value v : graph.inputs_of(id)) live[v.node] = true;
-  }
   return live;
 }
 

@@ -48,9 +48,11 @@ std::pair<int64_t, int64_t> extent_of(const Place& p) {
 
 class PlanImpl final : public Plan {
  public:
-  PlanImpl(StreamPtr stream, std::unique_ptr<Graph> graph, Lowered lowered, std::vector<Decomposition> decompositions)
+  PlanImpl(StreamPtr stream, std::unique_ptr<Graph> graph, Lowered lowered, std::vector<Decomposition> decompositions,
+           std::span<const Layout> input_layouts)
       : stream_(std::move(stream)), fallback_(lowered.fallback), graph_(std::move(graph)), lowered_(std::move(lowered)),
         decompositions_(std::move(decompositions)) {
+    for (const Layout& layout : input_layouts) input_offsets_.push_back(layout.offset);
     plan_arena();
     make_steps();
     make_stats();
@@ -62,9 +64,9 @@ class PlanImpl final : public Plan {
       StoragePtr arena = stream_->alloc(stats_.arena_bytes);
       if (arena->buffer() != arena_buffer_) bind_arena(arena->buffer());
       // Back to the pool at the end of this call: later work of the same in-order queue may have it.
-      return run_with(inputs, arena);
+      return run_with(inputs);
     }
-    return run_with(inputs, nullptr);
+    return run_with(inputs);
   }
 
   const PlanStats& stats() const override { return stats_; }
@@ -185,7 +187,7 @@ class PlanImpl final : public Plan {
     }
   }
 
-  std::vector<Bound> run_with(std::span<const Bound> inputs, const StoragePtr& arena) {
+  std::vector<Bound> run_with(std::span<const Bound> inputs) {
     std::vector<StoragePtr> outputs;
     outputs.reserve(output_bytes_.size());
     for (uint64_t bytes : output_bytes_) outputs.push_back(stream_->alloc(bytes));
@@ -194,9 +196,8 @@ class PlanImpl final : public Plan {
     if (Trace* trace = Trace::active()) {
       run_traced(*trace);
     } else {
-      run_steps();
+      run_steps(steps_);
     }
-    (void)arena;
     std::vector<Bound> result;
     result.reserve(lowered_.outputs.size());
     for (const Place& p : lowered_.outputs) result.push_back(output(p, inputs, outputs));
@@ -223,11 +224,11 @@ class PlanImpl final : public Plan {
     return layout;
   }
 
-  void run_steps() {
+  void run_steps(std::span<const Step> steps) {
     const auto enqueue = stream_->device()->kernels().enqueue;
     bp_queue* const queue = stream_->queue();
     bp_error error = host::make_error();
-    for (const Step& step : steps_) {
+    for (const Step& step : steps) {
       if (step.fallback) {
         run_fallback(step);
         continue;
@@ -240,15 +241,12 @@ class PlanImpl final : public Plan {
   }
 
   void run_traced(Trace& trace) {
-    const std::vector<Step> all = std::move(steps_);
-    for (const Step& step : all) {
-      steps_.assign(1, step);
+    for (const Step& step : steps_) {
       const Trace::Span span(trace, launch_name(lowered_.launches[step.launch]),
                              step.fallback ? fallback_->device()->name() : stream_->device()->name());
-      run_steps();
+      run_steps(std::span(&step, 1));
       stream_->finish();
     }
-    steps_ = all;
   }
 
   void run_fallback(const Step& step) {
@@ -324,9 +322,7 @@ class PlanImpl final : public Plan {
   std::vector<uint64_t> output_bytes_;
   bp_buffer* arena_buffer_ = nullptr;
   PlanStats stats_;
-
- public:
-  std::vector<int64_t> input_offsets_;
+  std::vector<int64_t> input_offsets_;  ///< elements, that inputs were compiled with
 };
 
 std::vector<Explanation> PlanImpl::explain() const {
@@ -383,10 +379,8 @@ std::shared_ptr<Plan> Plan::compile(const Graph& graph, const CompileOptions& op
   const bool falls_back =
       std::any_of(lowered.launches.begin(), lowered.launches.end(), [](const Launch& l) { return l.fallback; });
   if (falls_back && options.fallback == Fallback::error) refuse_fallback(*lowered_graph, lowered, options.stream);
-  auto plan = std::make_shared<PlanImpl>(options.stream, std::move(lowered_graph), std::move(lowered),
-                                         std::move(decompositions));
-  for (const Layout& layout : input_layouts) plan->input_offsets_.push_back(layout.offset);
-  return plan;
+  return std::make_shared<PlanImpl>(options.stream, std::move(lowered_graph), std::move(lowered),
+                                         std::move(decompositions), input_layouts);
 }
 
 std::vector<Literal> evaluate(const Graph& graph, std::span<const Literal> inputs, const CompileOptions& options) {
