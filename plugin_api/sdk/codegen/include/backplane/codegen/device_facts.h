@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kernels need to know about a device that compiles C-like source. A plugin fills it once, when it opens the device;
+// everything in codegen is a pure function of an operation and these facts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace backplane::codegen {
+
+enum class Dialect { opencl_c, glsl, cuda };
+
+struct DeviceFacts {
+  Dialect dialect = Dialect::opencl_c;
+  /// A driver that runs kernels on CPU cores (PoCL, lavapipe): local memory is ordinary memory and barriers are dear, so
+  /// families offer long loops per work-item and few, large work-groups first.
+  bool cpu_like = false;
+
+  // dtypes beyond f32 and i32: as storage in buffers; f16 and bf16 are always computed in f32
+  bool f16_storage = false;
+  bool bf16_storage = false;  ///< 16-bit integers in buffers
+  bool bool_storage = false;  ///< 8-bit integers in buffers
+  bool f64 = false;
+  bool i64 = false;
+
+  uint32_t compute_units = 1;
+  uint32_t max_group_size = 1;                      ///< work-items of one group
+  uint32_t max_group_extent[3] = {1, 1, 1};
+  uint64_t max_grid_extent[3] = {65535, 65535, 65535};  ///< groups per dimension
+  uint32_t local_bytes = 0;                         ///< local (shared) memory of one group
+  uint32_t subgroup_size = 0;                       ///< 0: no subgroup operations
+  bool subgroup_arithmetic = false;                 ///< reductions over a subgroup
+  bool subgroup_shuffle = false;
+  uint32_t vector_width = 1;                        ///< f32 elements a CPU-like device handles best at once
+  bool atomic_add_f32 = false;                      ///< on buffers
+
+  uint32_t max_buffers = 8;                         ///< buffer arguments of one kernel
+  uint32_t max_words = 32;                          ///< 32-bit arguments of one kernel besides its buffers
+  uint64_t max_binding_bytes = UINT64_MAX;          ///< bytes of one buffer argument
+};
+
+}  // namespace backplane::codegen

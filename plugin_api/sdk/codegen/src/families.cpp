@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of families and what holds for all of them: dtypes, sizes, number of operands, the limits of an operation.
+#include "family.h"
+
+#include <algorithm>
+
+#include "backplane/sdk/op.hpp"
+#include "backplane/sdk/program.hpp"
+
+namespace backplane::codegen {
+
+// Each family's file defines its rows.
+extern const Family kGatherFamily;
+
+namespace {
+
+const Family* const kFamilies[] = {&kGatherFamily};
+
+bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
+  switch (dtype) {
+    case BP_F64: return facts.f64;
+    case BP_F16: return facts.f16_storage;
+    case BP_BF16: return facts.bf16_storage;
+    case BP_I64: return facts.i64;
+    case BP_BOOL: return facts.bool_storage;
+    default: return true;
+  }
+}
+
+/// Elements from the lowest to the highest that a view touches.
+int64_t span(const bp_tensor_desc& desc) {
+  int64_t elements = 1;
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (desc.shape[axis] == 0) return 0;
+    elements += (desc.shape[axis] - 1) * std::abs(desc.strides[axis]);
+  }
+  return elements;
+}
+
+int64_t count(const bp_tensor_desc& desc) {
+  int64_t elements = 1;
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) elements *= desc.shape[axis];
+  return elements;
+}
+
+std::string refuse_operand(const bp_tensor_desc& desc, const DeviceFacts& facts) {
+  if (!has_dtype(desc.dtype, facts)) return std::string(sdk::dtype_name(desc.dtype)) + " is not supported by this device";
+  const int64_t elements = std::max(span(desc), count(desc));
+  if (elements > INT32_MAX) return "an operand spans " + std::to_string(elements) + " elements; kernels count to 2^31";
+  const uint64_t bytes = static_cast<uint64_t>(span(desc)) * sdk::dtype_size(desc.dtype);
+  if (bytes > facts.max_binding_bytes) {
+    return "an operand spans " + std::to_string(bytes) + " bytes; this device binds at most " +
+           std::to_string(facts.max_binding_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+const Family* find_family(uint32_t code) {
+  for (const Family* family : kFamilies) {
+    if (family->code == code) return family;
+  }
+  return nullptr;
+}
+
+std::string refuse(const bp_op& op, const DeviceFacts& facts) {
+  const Family* family = find_family(op.code);
+  if (family == nullptr) return "not offered; it decomposes";
+  if (op.num_inputs + op.num_outputs > facts.max_buffers) {
+    return std::to_string(op.num_inputs + op.num_outputs) + " operands; this device binds at most " +
+           std::to_string(facts.max_buffers) + " buffers";
+  }
+  for (uint32_t i = 0; i < op.num_inputs; ++i) {
+    if (std::string reason = refuse_operand(op.inputs[i], facts); !reason.empty()) return reason;
+  }
+  for (uint32_t i = 0; i < op.num_outputs; ++i) {
+    if (std::string reason = refuse_operand(op.outputs[i], facts); !reason.empty()) return reason;
+  }
+  return family->refuse != nullptr ? family->refuse(op, facts) : std::string();
+}
+
+std::vector<Variant> list_variants(const bp_op& op, const DeviceFacts& facts) {
+  std::vector<Variant> list;
+  const bool empty = std::all_of(op.outputs, op.outputs + op.num_outputs, [](const bp_tensor_desc& d) { return count(d) == 0; });
+  if (empty) {
+    list.push_back({.name = "nothing", .build = [] { return Recipe{}; }});
+    return list;
+  }
+  find_family(op.code)->list(op, facts, list);
+  std::erase_if(list, [&](const Variant& v) {
+    return v.workspace > op.max_workspace || (op.deterministic != 0 && v.determinism < BP_DETERMINISM_RUN);
+  });
+  return list;
+}
+
+}  // namespace backplane::codegen
