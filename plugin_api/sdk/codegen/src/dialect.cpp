@@ -28,7 +28,20 @@ constexpr std::string_view kOpenCl = R"(
 #define AS_INT(x) as_int(x)
 #define AS_UINT(x) as_uint(x)
 #define AS_FLOAT(x) as_float(x)
+#define TO_I64(x) ((long)(x))
+#define TO_U64(x) ((ulong)(x))
+#define TO_F64(x) ((double)(x))
+#define MAKE_I64(high, low) as_long(((ulong)(high) << 32) | (low))
+#define MAKE_F64(high, low) as_double(((ulong)(high) << 32) | (low))
 #define FMA(a, b, c) fma(a, b, c)
+#define ABS(x) fabs(x)
+#define ABS64(x) fabs(x)
+#define RINT(x) rint(x)
+#define MUL_HI(a, b) mul_hi((uint)(a), (uint)(b))
+#define MUL(a, b) ((a) * (b))
+#define MUL64(a, b) ((a) * (b))
+#define NO_CONTRACT _Pragma("OPENCL FP_CONTRACT OFF")
+#define PRECISE
 #define UNROLL __attribute__((opencl_unroll_hint))
 #define make_float2(a, b) ((float2)(a, b))
 #define make_float4(a, b, c, d) ((float4)(a, b, c, d))
@@ -49,7 +62,25 @@ constexpr std::string_view kGlsl = R"(
 #define AS_INT(x) floatBitsToInt(x)
 #define AS_UINT(x) floatBitsToUint(x)
 #define AS_FLOAT(x) intBitsToFloat(x)
+#define TO_I64(x) int64_t(x)
+#define TO_U64(x) uint64_t(x)
+#define TO_F64(x) double(x)
+#define MAKE_I64(high, low) int64_t((uint64_t(high) << 32) | uint64_t(low))
+#define MAKE_F64(high, low) packDouble2x32(uvec2(low, high))
 #define FMA(a, b, c) fma(a, b, c)
+#define ABS(x) abs(x)
+#define ABS64(x) abs(x)
+#define RINT(x) roundEven(x)
+#define MUL_HI(a, b) bp_mul_hi(a, b)
+#define MUL(a, b) ((a) * (b))
+#define MUL64(a, b) ((a) * (b))
+#define NO_CONTRACT
+#define PRECISE precise
+uint bp_mul_hi(uint a, uint b) {
+  uint high, low;
+  umulExtended(a, b, high, low);
+  return high;
+}
 #define UNROLL [[unroll]]
 #define float2 vec2
 #define float4 vec4
@@ -75,7 +106,20 @@ template <int d> FN int bp_local_id() { return d == 0 ? threadIdx.x : d == 1 ? t
 #define AS_INT(x) __float_as_int(x)
 #define AS_UINT(x) __float_as_uint(x)
 #define AS_FLOAT(x) __int_as_float(x)
+#define TO_I64(x) ((long long)(x))
+#define TO_U64(x) ((unsigned long long)(x))
+#define TO_F64(x) ((double)(x))
+#define MAKE_I64(high, low) ((long long)(((unsigned long long)(high) << 32) | (low)))
+#define MAKE_F64(high, low) __longlong_as_double(MAKE_I64(high, low))
 #define FMA(a, b, c) fmaf(a, b, c)
+#define ABS(x) fabsf(x)
+#define ABS64(x) fabs(x)
+#define RINT(x) rintf(x)
+#define MUL_HI(a, b) __umulhi(a, b)
+#define MUL(a, b) __fmul_rn(a, b)
+#define MUL64(a, b) __dmul_rn(a, b)
+#define NO_CONTRACT
+#define PRECISE
 #define UNROLL _Pragma("unroll")
 FN float4 operator+(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 FN float4 operator-(float4 a, float4 b) { return make_float4(a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w); }
@@ -91,6 +135,8 @@ constexpr std::string_view kNumbers = R"(
 #define INF AS_FLOAT(0x7f800000)
 #define NAN_VALUE AS_FLOAT(0x7fc00000)
 #define LOWEST (-3.402823466e+38f)
+#define IS_NAN(x) ((AS_INT(x) & 0x7fffffff) > 0x7f800000)
+#define IS_NAN64(x) (!((x) == (x)))
 )";
 
 std::string extensions(const DeviceFacts& facts) {
@@ -107,6 +153,10 @@ std::string extensions(const DeviceFacts& facts) {
     if (facts.subgroup_shuffle) line("#extension GL_KHR_shader_subgroup_shuffle : require");
     if (facts.atomic_add_f32) line("#extension GL_EXT_shader_atomic_float : require");
   }
+  if (facts.i64) line("#define HAS_I64");
+  if (facts.f64) line("#define HAS_F64");
+  // Drivers that run on CPU cores vectorise the short functions of scalar_*.kernel, and GLSL's own are not accurate.
+  if (facts.dialect == Dialect::glsl || facts.cpu_like) line("#define OWN_MATH");
   if (facts.dialect == Dialect::opencl_c && facts.f64) line("#pragma OPENCL EXTENSION cl_khr_fp64 : enable");
   return text;
 }

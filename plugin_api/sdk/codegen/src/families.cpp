@@ -6,6 +6,7 @@
 
 #include "backplane/sdk/op.hpp"
 #include "backplane/sdk/program.hpp"
+#include "program_text.h"
 
 namespace backplane::codegen {
 
@@ -55,6 +56,15 @@ std::string refuse_operand(const bp_tensor_desc& desc, const DeviceFacts& facts)
   return {};
 }
 
+/// The values of a program, an epilogue's or POINTWISE's own.
+std::string refuse_values(const bp_op& op, const DeviceFacts& facts) {
+  const bool epilogue = op.code != BP_OP_POINTWISE;
+  std::vector<uint32_t> dtypes;
+  if (epilogue) dtypes.push_back(op.inputs[0].dtype == BP_F64 ? uint32_t{BP_F64} : uint32_t{BP_F32});
+  for (uint32_t i = epilogue ? sdk::own_inputs(op) : 0; i < op.num_inputs; ++i) dtypes.push_back(op.inputs[i].dtype);
+  return refuse_program(*op.program, dtypes.data(), facts);
+}
+
 }  // namespace
 
 const Family* find_family(uint32_t code) {
@@ -76,6 +86,9 @@ std::string refuse(const bp_op& op, const DeviceFacts& facts) {
   }
   for (uint32_t i = 0; i < op.num_outputs; ++i) {
     if (std::string reason = refuse_operand(op.outputs[i], facts); !reason.empty()) return reason;
+  }
+  if (op.program != nullptr) {
+    if (std::string reason = refuse_values(op, facts); !reason.empty()) return reason;
   }
   return family->refuse != nullptr ? family->refuse(op, facts) : std::string();
 }

@@ -76,6 +76,20 @@ void Source::local_array(std::string_view type, std::string_view name, std::stri
 
 void Source::text(std::string_view text) { text_.append(text).append("\n"); }
 
+void Source::include(std::string_view kernel) {
+  if (std::find(included_.begin(), included_.end(), kernel) != included_.end()) return;
+  included_.emplace_back(kernel);
+  std::string_view rest = kernel_text(kernel);
+  constexpr std::string_view kInclude = "#include \"", kEnding = ".kernel\"\n";
+  for (size_t at; (at = rest.find(kInclude)) != rest.npos;) {
+    const size_t name = at + kInclude.size(), end = rest.find(kEnding, name);
+    text_.append(rest.substr(0, at));
+    include(rest.substr(name, end - name));
+    rest.remove_prefix(end + kEnding.size());
+  }
+  text(rest);
+}
+
 namespace {
 
 /// How one dialect spells a kernel's interface.
@@ -111,7 +125,7 @@ Access accesses(Dialect dialect, bool aligned, uint32_t dtype, const std::string
       stores += store_statement(dialect, dtype, name, index, std::string("bp_v.") + "xyzw"[lane]) + "; ";
     }
     access.load4 = "make_float4(" + values + ")";
-    access.store4 = "do { float4 bp_v = (v); " + stores + "} while (false)";
+    access.store4 = "{ float4 bp_v = (v); " + stores + "}";
   }
   return access;
 }

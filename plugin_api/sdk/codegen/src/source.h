@@ -10,7 +10,10 @@
 //   BARRIER()                         all work-items of the group, local memory made visible
 //   int uint float bool float2 float4; i64 u64 f64 where the device has them; make_float2(a,b) make_float4(a,b,c,d)
 //   TO_INT(x) TO_UINT(x) TO_FLOAT(x)  conversions (neither C's nor GLSL's spelling works everywhere)
-//   AS_INT(f) AS_FLOAT(i) FMA(a,b,c) UNROLL   INF NAN_VALUE LOWEST
+//   TO_I64 TO_U64 TO_F64              the same, where the device has the type
+//   AS_INT(f) AS_FLOAT(i) FMA(a,b,c) ABS(f) RINT(f) MUL_HI(u,u) IS_NAN(f) UNROLL   INF NAN_VALUE LOWEST
+//   NO_CONTRACT                       first in a block: products there are not fused with sums; with it, variables whose
+//                                     rounding matters are declared PRECISE, and MUL(a,b) is never fused
 //
 // A buffer declared as `x` is read and written in its compute type (float for f32, f16, bf16; int; bool; f64; i64):
 //
@@ -56,6 +59,9 @@ class Source {
   void local_array(std::string_view type, std::string_view name, std::string_view count);
   /// Text before the kernel's body: functions and macros.
   void text(std::string_view text);
+  /// A text of kernels/ with functions, once: "scalar_exp" for s_exp and s_expm1, ... (accurate to a few units in the last
+  /// place, which GLSL's own functions are not). A line `#include "other.kernel"` in it is resolved the same way.
+  void include(std::string_view kernel);
 
   /// The finished launch of `kernel_text` in `grid` groups of `group` work-items.
   Launch finish(std::string_view kernel_text, std::array<uint32_t, 3> group, std::array<uint32_t, 3> grid);
@@ -74,6 +80,7 @@ class Source {
   std::vector<Buffer> buffers_;
   std::vector<std::string> words_;
   std::vector<std::array<std::string, 3>> local_arrays_;
+  std::vector<std::string> included_;
   std::string text_;
 };
 
