@@ -201,9 +201,15 @@ graph::CompileOptions compile_options(const graph::StreamPtr& stream) {
     if (*text == "error") return graph::Fallback::error;
     throw Error("[environment] BACKPLANE_FALLBACK='" + *text + "' is neither 'allow' nor 'error'");
   }();
+  static const bool capture = [] {
+    const std::string text = host::environment("BACKPLANE_CAPTURE").value_or("on");
+    if (text == "on" || text == "off") return text == "on";
+    throw Error("[environment] BACKPLANE_CAPTURE='" + text + "' is neither 'on' nor 'off'");
+  }();
   graph::CompileOptions options;
   options.stream = stream;
   options.fallback = fallback;
+  options.capture = capture;
   return options;
 }
 

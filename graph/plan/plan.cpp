@@ -15,6 +15,7 @@
 #include "passes/passes.h"
 #include "plan/lowering.h"
 #include "plan/memory_planner.h"
+#include "plan/recordings.h"
 
 namespace backplane::graph {
 
@@ -48,14 +49,21 @@ std::pair<int64_t, int64_t> extent_of(const Place& p) {
 
 class PlanImpl final : public Plan {
  public:
-  PlanImpl(StreamPtr stream, std::unique_ptr<Graph> graph, Lowered lowered, std::vector<Decomposition> decompositions,
-           std::span<const Layout> input_layouts)
-      : stream_(std::move(stream)), fallback_(lowered.fallback), graph_(std::move(graph)), lowered_(std::move(lowered)),
+  PlanImpl(const CompileOptions& options, std::unique_ptr<Graph> graph, Lowered lowered,
+           std::vector<Decomposition> decompositions, std::span<const Layout> input_layouts)
+      : stream_(options.stream), fallback_(lowered.fallback), graph_(std::move(graph)), lowered_(std::move(lowered)),
         decompositions_(std::move(decompositions)) {
     for (const Layout& layout : input_layouts) input_offsets_.push_back(layout.offset);
     plan_arena();
     make_steps();
     make_stats();
+    // One launch is one submission anyway, and what the host computes cannot be recorded.
+    if (options.capture && steps_.size() > 1 && stats_.fallback_nodes == 0) recordings_ = stream_->recordings();
+  }
+  ~PlanImpl() override {
+    if (recordings_ == nullptr) return;
+    const std::lock_guard lock(stream_->mutex());
+    recordings_->clear(key_prefix());
   }
 
   std::vector<Bound> run(std::span<const Bound> inputs) override {
@@ -195,13 +203,35 @@ class PlanImpl final : public Plan {
     for (const Patch& patch : output_patches_) views_[patch.view].buffer = outputs[patch.index]->buffer();
     if (Trace* trace = Trace::active()) {
       run_traced(*trace);
+    } else if (recordings_ != nullptr) {
+      write_key(outputs);
+      stats_.replays += recordings_->run(key_, [this] { run_steps(steps_); });
     } else {
       run_steps(steps_);
     }
+    ++stats_.runs;
     std::vector<Bound> result;
     result.reserve(lowered_.outputs.size());
     for (const Place& p : lowered_.outputs) result.push_back(output(p, inputs, outputs));
     return result;
+  }
+
+  /// What tells this plan's recordings from another's: no other plan has this address while it lives.
+  std::string key_prefix() const {
+    const PlanImpl* const self = this;
+    return std::string(reinterpret_cast<const char*>(&self), sizeof(self));
+  }
+
+  /// The plan and every buffer that can differ between runs.
+  void write_key(std::span<const StoragePtr> outputs) {
+    key_ = key_prefix();
+    const auto add = [&](const void* data, size_t bytes) { key_.append(static_cast<const char*>(data), bytes); };
+    add(&arena_buffer_, sizeof(arena_buffer_));
+    add(bound_inputs_.data(), bound_inputs_.size() * sizeof(bp_view));
+    for (const StoragePtr& output : outputs) {
+      bp_buffer* const buffer = output->buffer();
+      add(&buffer, sizeof(buffer));
+    }
   }
 
   /// Offset that input `index` was compiled with: places already contain it.
@@ -323,6 +353,8 @@ class PlanImpl final : public Plan {
   bp_buffer* arena_buffer_ = nullptr;
   PlanStats stats_;
   std::vector<int64_t> input_offsets_;  ///< elements, that inputs were compiled with
+  Recordings* recordings_ = nullptr;    ///< the stream's; null when this plan is not recorded
+  std::string key_;                     ///< of this run's recording
 };
 
 std::vector<Explanation> PlanImpl::explain() const {
@@ -379,8 +411,8 @@ std::shared_ptr<Plan> Plan::compile(const Graph& graph, const CompileOptions& op
   const bool falls_back =
       std::any_of(lowered.launches.begin(), lowered.launches.end(), [](const Launch& l) { return l.fallback; });
   if (falls_back && options.fallback == Fallback::error) refuse_fallback(*lowered_graph, lowered, options.stream);
-  return std::make_shared<PlanImpl>(options.stream, std::move(lowered_graph), std::move(lowered),
-                                         std::move(decompositions), input_layouts);
+  return std::make_shared<PlanImpl>(options, std::move(lowered_graph), std::move(lowered), std::move(decompositions),
+                                    input_layouts);
 }
 
 std::vector<Literal> evaluate(const Graph& graph, std::span<const Literal> inputs, const CompileOptions& options) {

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <list>
 #include <unordered_map>
 
 #include "backplane/graph/op_def.h"
+#include "plan/recordings.h"
 
 namespace backplane::graph {
 
@@ -49,7 +51,9 @@ class BoundedCache {
 
 struct Stream::Pool {
   std::mutex mutex;
-  std::unordered_map<uint64_t, std::vector<bp_buffer*>> free;  ///< by size class
+  /// By size class, each a heap with the lowest address first: a program that repeats itself gets the same buffers in the
+  /// same roles again, which is what lets plans be replayed. Last in, first out would permute them from step to step.
+  std::unordered_map<uint64_t, std::vector<bp_buffer*>> free;
   Usage usage;
 };
 
@@ -76,7 +80,8 @@ StreamPtr Stream::of(const host::DevicePtr& device) {
 
 Stream::Stream(host::DevicePtr device)
     : device_(std::move(device)), queue_(device_->create_queue()), pool_(std::make_unique<Pool>()),
-      caches_(std::make_unique<Caches>()) {}
+      caches_(std::make_unique<Caches>()),
+      recordings_(device_->capture() != nullptr ? std::make_unique<Recordings>(*device_, queue_.get()) : nullptr) {}
 
 Stream::~Stream() {
   try {
@@ -94,6 +99,7 @@ StoragePtr Stream::alloc(uint64_t bytes) {
     pool_->usage.in_use += block;
     pool_->usage.peak = std::max(pool_->usage.peak, pool_->usage.in_use);
     if (!list.empty()) {
+      std::pop_heap(list.begin(), list.end(), std::greater<>());
       bp_buffer* buffer = list.back();
       list.pop_back();
       pool_->usage.pooled -= block;
@@ -124,21 +130,26 @@ void Stream::release(bp_buffer* buffer, uint64_t bytes) {
     Usage& usage = pool_->usage;
     usage.in_use -= bytes;
     if (usage.pooled + bytes <= std::max(kPoolFloor, usage.peak)) {
-      pool_->free[bytes].push_back(buffer);
+      std::vector<bp_buffer*>& list = pool_->free[bytes];
+      list.push_back(buffer);
+      std::push_heap(list.begin(), list.end(), std::greater<>());
       usage.pooled += bytes;
       return;
     }
   }
-  bp_error error = host::make_error();
-  {
-    const std::lock_guard lock(mutex_);
-    device_->queues().finish(queue_.get(), &error);  // a failure in it is reported by the next call that waits
-  }
+  settle();
   device_->memory().free(buffer);
 }
 
+void Stream::settle() {
+  const std::lock_guard lock(mutex_);
+  if (recordings_ != nullptr) recordings_->clear();
+  bp_error error = host::make_error();
+  device_->queues().finish(queue_.get(), &error);  // a failure in it is reported by the next call that waits
+}
+
 void Stream::trim() {
-  finish();
+  settle();
   const std::lock_guard lock(pool_->mutex);
   for (auto& [block, list] : pool_->free) {
     for (bp_buffer* buffer : list) device_->memory().free(buffer);

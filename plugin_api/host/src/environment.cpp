@@ -24,6 +24,8 @@ constexpr EnvironmentVariable kTable[] = {
      "Load plugins although others may change the file or its directory.", true},
     {"BACKPLANE_CACHE_DIR", "a directory", "$XDG_CACHE_HOME/backplane, else ~/.cache/backplane",
      "Where probe results and compiled kernels are kept.", true},
+    {"BACKPLANE_CAPTURE", "on, off", "on",
+     "Record a plan's launches and replay them as one submission, on devices that can."},
     {"BACKPLANE_DATA_DIR", "directories, separated by ':'", "the usual system directories",
      "Where data sets are looked for first.", true},
     {"BACKPLANE_DEVICE", "a device selector: cuda:0,vulkan:gpu,cpu", "auto",

@@ -56,6 +56,7 @@ struct CompileOptions {
   StreamPtr stream;                                    ///< where to run
   PassConfig passes = PassConfig::from_environment();
   Fallback fallback = Fallback::allow;                 ///< BACKPLANE_FALLBACK
+  bool capture = true;                                 ///< BACKPLANE_CAPTURE: record and replay where the device can
 };
 
 /// A dense or strided tensor in device memory, as plans take and give them.
@@ -76,6 +77,8 @@ struct PlanStats {
   uint64_t arena_bytes = 0;
   uint64_t arena_lower_bound = 0;
   uint64_t fallback_bytes = 0;  ///< copied between device and host per run
+  uint64_t runs = 0;
+  uint64_t replays = 0;         ///< runs that were one submission of what was recorded before
 };
 
 class Plan {

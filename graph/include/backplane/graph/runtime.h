@@ -17,6 +17,7 @@
 namespace backplane::graph {
 
 struct KernelOp;
+class Recordings;
 class Stream;
 using StreamPtr = std::shared_ptr<Stream>;
 
@@ -65,6 +66,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// The device's answer about `op`, cached by its signature.
   host::Support support(const KernelOp& op);
 
+  /// Recorded executions, or null where the device does not record. Used with mutex() held.
+  Recordings* recordings() { return recordings_.get(); }
+
   struct Usage {
     uint64_t in_use = 0, pooled = 0, peak = 0;
   };
@@ -73,6 +77,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
  private:
   friend class Storage;
   void release(bp_buffer* buffer, uint64_t bytes);
+  /// Waits until nothing that is queued uses memory, and drops what is recorded: it may go back to the device then.
+  void settle();
   struct Pool;
   struct Caches;
   host::DevicePtr device_;
@@ -80,6 +86,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::recursive_mutex mutex_;
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Caches> caches_;
+  std::unique_ptr<Recordings> recordings_;  ///< goes first
 };
 
 }  // namespace backplane::graph

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans on a device that records (bp.capture): when they are recorded, that replays compute the same, and that no
+// recording outlives the memory that it names.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "backplane/graph/ops.h"
+#include "backplane/host/registry.h"
+#include "literals.h"
+
+namespace backplane::graph {
+namespace {
+
+const Type kRow{f32, {8}};
+
+class Replay : public testing::Test {
+ protected:
+  Replay() : registry_(options()), stream_(std::make_shared<Stream>(registry_.open("recorder"))) { before_ = counts(); }
+
+  static host::RegistryOptions options() {
+    host::RegistryOptions options;
+    options.directories = {RECORDER_DIRECTORY};
+    options.probe = false;
+    return options;
+  }
+
+  std::map<std::string, double> counts() {
+    bp_metric metrics[8];
+    for (bp_metric& metric : metrics) metric.size = sizeof(metric);
+    uint32_t count = 0;
+    bp_error error = host::make_error();
+    const auto& device = *stream_->device();
+    EXPECT_EQ(device.telemetry()->sample(device.handle(), metrics, sizeof(bp_metric), 8, &count, &error), BP_OK);
+    std::map<std::string, double> result;
+    for (uint32_t i = 0; i < count; ++i) result[metrics[i].name] = metrics[i].value;
+    return result;
+  }
+  double since(const std::string& name) { return counts()[name] - before_[name]; }
+
+  /// (exp(x) + 1) * x as three launches.
+  std::shared_ptr<Plan> three_launches(bool capture = true) {
+    Graph graph;
+    const Sym x = graph.sym(graph.add_input(Input::Kind::placeholder, kRow, "x"));
+    graph.set_outputs({graph.value((exp(x) + 1.0) * x)});
+    CompileOptions options;
+    options.stream = stream_;
+    options.passes = PassConfig::none();
+    options.capture = capture;
+    return Plan::compile(graph, options);
+  }
+
+  Bound on_device(const Literal& literal) {
+    StoragePtr storage = stream_->alloc(literal.bytes.size());
+    stream_->upload(storage, 0, literal.bytes.data(), literal.bytes.size());
+    return {std::move(storage), literal.type, dense_layout(literal.type.shape)};
+  }
+  Literal on_host(const Bound& bound) {
+    Literal literal{bound.type, std::vector<std::byte>(static_cast<size_t>(bound.type.bytes()))};
+    stream_->download(literal.bytes.data(), bound.storage, 0, literal.bytes.size());
+    return literal;
+  }
+
+  host::Registry registry_;
+  StreamPtr stream_;
+  std::map<std::string, double> before_;
+  test::Random random_{11};
+};
+
+TEST_F(Replay, TheSecondRunIsRecordedAndLaterOnesAreOneSubmission) {
+  const auto plan = three_launches(), plain = three_launches(false);
+  const Bound x = on_device(test::random_literal(kRow, random_, true));
+  for (int run = 0; run < 6; ++run) {
+    const Literal replayed = on_host(plan->run(std::span(&x, 1))[0]);
+    EXPECT_EQ(test::difference(replayed, on_host(plain->run(std::span(&x, 1))[0])), "") << "run " << run;
+  }
+  EXPECT_EQ(plan->stats().runs, 6u);
+  EXPECT_EQ(plan->stats().replays, 5u);
+  EXPECT_EQ(plain->stats().replays, 0u);
+  EXPECT_EQ(since("recorded"), 1);
+  EXPECT_EQ(since("replays"), 5);
+  EXPECT_EQ(since("launches"), 3 + 6 * 3) << "once for the plan, every time without capture";
+}
+
+TEST_F(Replay, NewContentsInTheSameBufferAreSeen) {
+  const auto plan = three_launches();
+  const Bound x = on_device(test::random_literal(kRow, random_, false));
+  std::string last;
+  for (int run = 0; run < 4; ++run) {
+    const Literal fresh = test::random_literal(kRow, random_, false);
+    stream_->upload(x.storage, 0, fresh.bytes.data(), fresh.bytes.size());
+    const std::string now = test::difference(on_host(plan->run(std::span(&x, 1))[0]), fresh);
+    EXPECT_NE(now, last);
+    last = now;
+  }
+  EXPECT_EQ(plan->stats().replays, 3u);
+}
+
+TEST_F(Replay, AnotherBufferIsAnotherRecording) {
+  const auto plan = three_launches();
+  const Bound a = on_device(test::random_literal(kRow, random_, false)), b = on_device(test::random_literal(kRow, random_, false));
+  const auto on = [&](const Bound& x) { return on_host(plan->run(std::span(&x, 1))[0]); };
+  const Literal from_a = on(a), from_b = on(b);
+  for (int run = 0; run < 3; ++run) {
+    EXPECT_EQ(test::difference(on(a), from_a), "");
+    EXPECT_EQ(test::difference(on(b), from_b), "");
+  }
+  EXPECT_EQ(since("recorded"), 2);
+}
+
+TEST_F(Replay, NothingRecordedOutlivesItsMemory) {
+  auto plan = three_launches();
+  std::vector<Bound> inputs;
+  for (int i = 0; i < 100; ++i) inputs.push_back(on_device(test::random_literal(kRow, random_, false)));
+  for (const Bound& x : inputs) {
+    plan->run(std::span(&x, 1));
+    plan->run(std::span(&x, 1));
+  }
+  EXPECT_LT(since("recorded") - since("destroyed"), 65) << "bounded";
+  stream_->trim();
+  EXPECT_EQ(since("recorded"), since("destroyed"));
+  for (int run = 0; run < 3; ++run) plan->run(std::span(&inputs[0], 1));
+  EXPECT_GT(since("recorded"), since("destroyed"));
+  plan.reset();
+  EXPECT_EQ(since("recorded"), since("destroyed")) << "a plan takes its recordings along";
+  EXPECT_EQ(since("outlived"), 0);
+}
+
+}  // namespace
+}  // namespace backplane::graph
