@@ -17,17 +17,18 @@ memory::desc describe(int64_t rows, int64_t length) {
   return memory::desc({rows, length}, memory::data_type::f32, memory::format_tag::ab);
 }
 
-/// Time of oneDNN's best relative to our own, measured over 2^18 elements: our row kernels cost more to enter.
+/// Time of oneDNN's best relative to our own (isa/softmax_loops.h), measured over 2^18 elements.
 struct Measured {
   int64_t longest;
   double softmax, log_softmax, softmax_grad, log_softmax_grad;
 };
-constexpr Measured kMeasured[] = {{32, 0.32, 0.56, 0.42, 0.63},
-                                  {96, 0.61, 0.74, 0.98, 1.04},
-                                  {192, 0.79, 0.82, 1.0, 1.13},
-                                  {384, 0.91, 0.92, 1.03, 1.1},
-                                  {INT64_MAX, 1.24, 1.23, 1.01, 1.2}};
-double factor_for(uint32_t code, int64_t length) {
+constexpr Measured kMeasured[] = {{15, 0.94, 2.3, 0.67, 1.4},
+                                  {64, 1.2, 2.0, 0.76, 1.5},
+                                  {256, 1.65, 1.7, 0.9, 1.5},
+                                  {INT64_MAX, 1.8, 1.4, 0.98, 1.5}};
+constexpr int64_t kFewElements = 2048;  // entering a primitive costs more than it could save
+double factor_for(uint32_t code, int64_t rows, int64_t length) {
+  if (rows * length < kFewElements) return 1.3;
   const Measured* row = kMeasured;
   while (length > row->longest) ++row;
   return code == BP_OP_SOFTMAX        ? row->softmax
@@ -68,7 +69,7 @@ void list_onednn_softmax(const Op& op, Candidates& out) {
   const bool log = op.code == BP_OP_LOG_SOFTMAX || op.code == BP_OP_LOG_SOFTMAX_GRAD;
   const std::vector<int64_t> bounds = cut(rows, rows * length * (4 * static_cast<int64_t>(op.in.size()) + 20));
   SlicedOp sliced;
-  sliced.factor = factor_for(op.code, length);
+  sliced.factor = factor_for(op.code, rows, length);
   sliced.offer = [=](int64_t count) { return offer(describe(count, length), gradient, log); };
   for (size_t i = 0; i + 1 < bounds.size(); ++i) {
     const int64_t first = bounds[i] * length, count = bounds[i + 1] - bounds[i];

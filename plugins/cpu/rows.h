@@ -34,21 +34,30 @@ class Rows {
     return true;
   }
   int64_t stride(size_t operand) const { return operands_[operand].strides[axis_]; }
-  /// In elements, of row `row`'s first element.
-  int64_t offset(size_t operand, int64_t row) const {
-    int64_t result = 0;
-    for (size_t k = outer_.size(); k-- > 0;) {
-      const int axis = outer_[k];
-      const int64_t extent = shape_.shape[axis];
-      const int64_t rest = row / extent;
-      result += (row - rest * extent) * operands_[operand].strides[axis];
-      row = rest;
+  /// offsets[r] = where row `first` + r begins, in elements.
+  void offsets(size_t operand, int64_t first, int64_t rows, int64_t* offsets) const {
+    const int64_t* strides = operands_[operand].strides;
+    int64_t digit[BP_MAX_RANK] = {}, at = 0;
+    for (size_t k = outer_.size(); k-- > 0 && first != 0;) {
+      digit[k] = first % shape_.shape[outer_[k]];
+      first /= shape_.shape[outer_[k]];
+      at += digit[k] * strides[outer_[k]];
     }
-    return result;
+    for (int64_t r = 0; r < rows; ++r) {
+      offsets[r] = at;
+      for (size_t k = outer_.size(); k-- > 0;) {
+        const int axis = outer_[k];
+        at += strides[axis];
+        if (++digit[k] < shape_.shape[axis]) break;
+        at -= strides[axis] * shape_.shape[axis];
+        digit[k] = 0;
+      }
+    }
   }
+  static constexpr int64_t kMostRows = 64;
   /// Rows to gather at a time: a cache line's worth where that fits the second-level cache.
   int64_t bundle_rows() const {
-    return all_dense() ? std::max<int64_t>(1, 4096 / std::max<int64_t>(1, length))
+    return all_dense() ? std::clamp<int64_t>(4096 / std::max<int64_t>(1, length), 1, kMostRows)
                        : std::clamp<int64_t>(128 * 1024 / 4 / std::max<int64_t>(1, length), 1, 32);
   }
   int64_t workers(int64_t bytes_per_element) const {
@@ -58,18 +67,18 @@ class Rows {
   }
   void gather(size_t operand, const float* base, int64_t first, int64_t rows, float* block) const {
     const int64_t step = stride(operand);
-    int64_t offsets[64];
-    for (int64_t r = 0; r < rows; ++r) offsets[r] = offset(operand, first + r);
+    int64_t at[kMostRows];
+    offsets(operand, first, rows, at);
     for (int64_t i = 0; i < length; ++i) {
-      for (int64_t r = 0; r < rows; ++r) block[r * length + i] = base[offsets[r] + i * step];
+      for (int64_t r = 0; r < rows; ++r) block[r * length + i] = base[at[r] + i * step];
     }
   }
   void scatter(size_t operand, float* base, int64_t first, int64_t rows, const float* block) const {
     const int64_t step = stride(operand);
-    int64_t offsets[64];
-    for (int64_t r = 0; r < rows; ++r) offsets[r] = offset(operand, first + r);
+    int64_t at[kMostRows];
+    offsets(operand, first, rows, at);
     for (int64_t i = 0; i < length; ++i) {
-      for (int64_t r = 0; r < rows; ++r) base[offsets[r] + i * step] = block[r * length + i];
+      for (int64_t r = 0; r < rows; ++r) base[at[r] + i * step] = block[r * length + i];
     }
   }
 

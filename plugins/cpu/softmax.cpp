@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SOFTMAX, LOG_SOFTMAX and their gradients: one row at a time with the row kernels of isa/row_loops.h.
+// SOFTMAX, LOG_SOFTMAX and their gradients, with the kernels of isa/softmax_loops.h.
 //
 // Rows along a dense axis are used in place. Otherwise a bundle of rows is gathered into a small block, processed, and
 // scattered: with the axis strided, neighbouring rows lie side by side, so that gathering reads whole cache lines.
@@ -31,7 +31,7 @@ class SoftmaxRows final : public Work {
   }
   void run(const Args& args) const override {
     if (rows_.count == 0 || rows_.length == 0) return;
-    char* operand[3] = {args.in[0], inputs_ > 1 ? args.in[1] : args.out[0], args.out[0]};
+    char* const operand[3] = {args.in[0], inputs_ > 1 ? args.in[1] : args.out[0], args.out[0]};
     const int64_t bundles = (rows_.count + bundle_ - 1) / bundle_;
     parallel_tasks(workers_, [&](int64_t worker) {
       char* scratch = args.workspace + static_cast<uint64_t>(worker) * scratch_;
@@ -43,37 +43,34 @@ class SoftmaxRows final : public Work {
   }
 
  private:
-  void row(const float* a, const float* b, float* y) const {
+  SoftmaxLoop kernel() const {
     const IsaTable& t = isa();
     switch (code_) {
-      case BP_OP_SOFTMAX: return t.softmax(a, y, rows_.length);
-      case BP_OP_LOG_SOFTMAX: return t.log_softmax(a, y, rows_.length);
-      case BP_OP_SOFTMAX_GRAD: return t.softmax_grad(a, b, y, rows_.length);
-      default: return t.log_softmax_grad(a, b, y, rows_.length);
+      case BP_OP_SOFTMAX: return t.softmax;
+      case BP_OP_LOG_SOFTMAX: return t.log_softmax;
+      case BP_OP_SOFTMAX_GRAD: return t.softmax_grad;
+      default: return t.log_softmax_grad;
     }
   }
   void run_bundle(char* const* operand, int64_t first, int64_t count, char* scratch) const {
-    float* rows[3] = {};
-    int64_t step[3] = {};
+    int64_t at[3][Rows::kMostRows];
+    RowsOf rows[3];
     const uint64_t block = scratch_ / (inputs_ + 1);
     for (size_t i = 0; i <= inputs_; ++i) {
       auto* base = reinterpret_cast<float*>(operand[i]);
       if (rows_.dense(i)) {
-        rows[i] = base;
+        rows_.offsets(i, first, count, at[i]);
+        rows[i] = {base, at[i]};
         continue;
       }
-      rows[i] = reinterpret_cast<float*>(scratch + i * block);
-      step[i] = rows_.length;
-      if (i < inputs_) rows_.gather(i, base, first, count, rows[i]);
+      auto* gathered = reinterpret_cast<float*>(scratch + i * block);
+      for (int64_t r = 0; r < count; ++r) at[i][r] = r * rows_.length;
+      rows[i] = {gathered, at[i]};
+      if (i < inputs_) rows_.gather(i, base, first, count, gathered);
     }
+    kernel()(rows, count, rows_.length);
     const size_t y = inputs_;
-    for (int64_t r = 0; r < count; ++r) {
-      const auto at = [&](size_t i) {
-        return step[i] != 0 ? rows[i] + r * step[i] : rows[i] + rows_.offset(i, first + r);
-      };
-      row(at(0), inputs_ > 1 ? at(1) : nullptr, at(y));
-    }
-    if (!rows_.dense(y)) rows_.scatter(y, reinterpret_cast<float*>(operand[2]), first, count, rows[y]);
+    if (!rows_.dense(y)) rows_.scatter(y, reinterpret_cast<float*>(operand[y]), first, count, rows[y].base);
   }
 
   uint32_t code_;

@@ -204,7 +204,8 @@ TEST(CpuPool, WindowsOfInfinitiesAndNan) {
 
 TEST(CpuSoftmax, AxesLayoutsAndGradients) {
   for (const Shape& shape :
-       {Shape{5}, Shape{64, 10}, Shape{3, 100, 7}, Shape{4, 1000}, Shape{2, 3, 4, 65}, Shape{300, 257}}) {
+       {Shape{5}, Shape{64, 10}, Shape{33, 16}, Shape{17, 48}, Shape{35, 100}, Shape{3, 100, 7}, Shape{4, 1000},
+        Shape{2, 3, 4, 65}, Shape{300, 257}}) {
     for (uint32_t axis = 0; axis < shape.size(); ++axis) {
       for (uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX, BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
         for (uint32_t dtype : {BP_F32, BP_F16}) {

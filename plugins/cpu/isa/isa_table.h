@@ -42,9 +42,13 @@ struct GemmArgs {
 };
 using Gemm = void (*)(const GemmArgs&);
 
-/// One row of softmax along a dense axis, or its gradient; see row_loops.h.
-using SoftmaxRow = void (*)(const float* x, float* y, int64_t n);
-using SoftmaxGradRow = void (*)(const float* y, const float* dy, float* dx, int64_t n);
+/// Dense rows of one operand: row r begins at base + at[r].
+struct RowsOf {
+  float* base;
+  const int64_t* at;
+};
+/// Softmax of each of `rows` rows of n elements, or its gradient; operand[] as the operation has them, the result last.
+using SoftmaxLoop = void (*)(const RowsOf* operand, int64_t rows, int64_t n);
 
 struct IsaTable {
   const char* name;  // "x86-64-v4"
@@ -77,8 +81,7 @@ struct IsaTable {
   void (*dot_f32)(const float* a, const float* b, int64_t n, float* out);
   void (*axpy_f32)(float scale, const float* x, float* y, int64_t n);  // y += scale x
 
-  SoftmaxRow softmax, log_softmax;
-  SoftmaxGradRow softmax_grad, log_softmax_grad;
+  SoftmaxLoop softmax, log_softmax, softmax_grad, log_softmax_grad;
   void (*moments)(const float* x, int64_t n, double* mean, double* m2);  // m2 = sum of (x - mean)^2
   void (*sum_squares)(const float* x, int64_t n, double* sum);
   bool (*all_finite)(const float* x, int64_t n);

@@ -8,6 +8,7 @@
 #include "isa/reduce_loops.h"
 #include "isa/row_loops.h"
 #include "isa/scalar_loops.h"
+#include "isa/softmax_loops.h"
 
 namespace backplane::cpu {
 namespace {
@@ -19,6 +20,7 @@ IsaTable make_table() {
   fill_reduce_table(t);
   fill_gemm_table(t);
   fill_row_table(t);
+  fill_softmax_table(t);
   fill_pool_table(t);
   return t;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole-row kernels in f32: softmax and its gradient, the moments that normalisation needs, Philox random words.
-//
-// Softmax takes three passes (maximum, exponentials and their sum, scale): on a row that fits the second-level cache
-// that is faster than the one-pass form, which evaluates twice as many exponentials.
+// Whole-row kernels in f32: the moments that normalisation needs and its passes, pooling, Philox random words.
+// Softmax is in softmax_loops.h.
 #pragma once
 
 #include <stdint.h>
@@ -21,84 +19,6 @@ inline float fold_sum(float (&lane)[kLanes]) {
   }
   return lane[0];
 }
-inline float row_max(const float* x, int64_t n) {
-  float lane[kLanes];
-  for (int64_t l = 0; l < kLanes; ++l) lane[l] = x[0];
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t l = 0; l < kLanes; ++l) lane[l] = f_max(lane[l], x[i + l]);
-  }
-  for (int64_t l = 0; i < n; ++i, ++l) lane[l] = f_max(lane[l], x[i]);
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (int64_t l = 0; l < half; ++l) lane[l] = f_max(lane[l], lane[l + half]);
-  }
-  return lane[0];
-}
-
-// y = e^(x - shift), returns the sum; y may be NULL-like by Store = false.
-template <bool Store>
-inline float exp_and_sum(const float* x, float* y, int64_t n, float shift) {
-  float lane[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    float e[kLanes];
-    for (int64_t l = 0; l < kLanes; ++l) {
-      e[l] = vexp(x[i + l] - shift);
-      lane[l] += e[l];
-    }
-    if constexpr (Store) __builtin_memcpy(y + i, e, sizeof(e));
-  }
-  // The rest in a padded block, so that short rows are vector code as well.
-  if (i < n) {
-    float block[kLanes];
-    const int64_t rest = n - i;
-    for (int64_t l = 0; l < kLanes; ++l) block[l] = -kInf;
-    for (int64_t l = 0; l < rest; ++l) block[l] = x[i + l] - shift;
-    const int64_t padded = (rest + 15) & ~int64_t{15};
-    for (int64_t l = 0; l < padded; ++l) block[l] = vexp(block[l]);
-    for (int64_t l = 0; l < rest; ++l) lane[l] += block[l];
-    if constexpr (Store) {
-      for (int64_t l = 0; l < rest; ++l) y[i + l] = block[l];
-    }
-  }
-  return fold_sum(lane);
-}
-
-inline void softmax_row(const float* x, float* y, int64_t n) {
-  const float sum = exp_and_sum<true>(x, y, n, row_max(x, n));
-  const float scale = 1.0f / sum;
-  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
-}
-inline void log_softmax_row(const float* x, float* y, int64_t n) {
-  const float top = row_max(x, n);
-  const float sum = exp_and_sum<false>(x, y, n, top);
-  const float log_sum = vlog(sum);
-#pragma GCC ivdep  // the result may be an operand
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_sum;
-}
-inline void softmax_grad_row(const float* y, const float* dy, float* dx, int64_t n) {
-  float lane[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t l = 0; l < kLanes; ++l) lane[l] += y[i + l] * dy[i + l];
-  }
-  for (int64_t l = 0; i < n; ++i, ++l) lane[l] += y[i] * dy[i];
-  const float dot = fold_sum(lane);
-#pragma GCC ivdep  // the result may be an operand
-  for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - dot);
-}
-inline void log_softmax_grad_row(const float* y, const float* dy, float* dx, int64_t n) {
-  float lane[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t l = 0; l < kLanes; ++l) lane[l] += dy[i + l];
-  }
-  for (int64_t l = 0; i < n; ++i, ++l) lane[l] += dy[i];
-  const float sum = fold_sum(lane);
-#pragma GCC ivdep  // the result may be an operand
-  for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - vexp(y[j]) * sum;
-}
-
 inline void sum_squares(const float* x, int64_t n, double* sum) {
   float lane[kLanes] = {};
   double total = 0;
@@ -256,8 +176,6 @@ inline void fill_row_table(IsaTable& t) {
   t.pool_max = pool_max, t.pool_add = pool_add;
   t.normalize = normalize_row, t.normalize_grad_sums = normalize_grad_sums;
   t.normalize_grad = normalize_grad_row, t.normalize_grad_columns = normalize_grad_columns;
-  t.softmax = softmax_row, t.log_softmax = log_softmax_row;
-  t.softmax_grad = softmax_grad_row, t.log_softmax_grad = log_softmax_grad_row;
   t.moments = moments, t.sum_squares = sum_squares;
   t.all_finite = all_finite;
   t.philox = philox_blocks;
