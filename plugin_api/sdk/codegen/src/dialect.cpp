@@ -17,7 +17,7 @@ FN float bp_bf16_to_f32(uint h) { return AS_FLOAT(TO_INT(h << 16)); }
 )";
 
 constexpr std::string_view kOpenCl = R"(
-#define FN static inline
+#define FN static inline __attribute__((always_inline))
 #define GROUP_ID(d) ((int)get_group_id(d))
 #define LOCAL_ID(d) ((int)get_local_id(d))
 #define LINEAR_ID() ((int)((get_group_id(1) * get_num_groups(0) + get_group_id(0)) * GROUP_X + get_local_id(0)))
