@@ -106,6 +106,8 @@ class Host {
     }
     return std::nullopt;
   }
+  /// Whether what is put will be kept at all.
+  bool has_cache() const { return table_.cache_get != nullptr && table_.cache_put != nullptr; }
   void cache_put(const char* key, const void* data, uint64_t length) const {
     if (table_.cache_put != nullptr) table_.cache_put(table_.context, key, data, length);
   }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "backplane/codegen/codegen.h"
+#include "backplane/sdk/op.hpp"
+#include "status.h"
+
+namespace backplane::opencl {
+namespace {
+
+uint64_t monotonic_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+Device::Device(const sdk::Host& host, DeviceEntry entry) : host_(host), entry_(std::move(entry)) {
+  cl_int code = CL_SUCCESS;
+  const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                              reinterpret_cast<cl_context_properties>(entry_.platform), 0};
+  context_ = cl().CreateContext(properties, 1, &entry_.id, nullptr, nullptr, &code);
+  opencl::check(code, "clCreateContext");
+  try {
+    service_queue_ = new_command_queue(true);
+  } catch (...) {
+    cl().ReleaseContext(context_);
+    throw;
+  }
+  memory_ = std::make_shared<MemoryPool>(entry_, context_, service_queue_);
+  programs_ = std::make_unique<Programs>(host_, entry_, context_);
+}
+
+Device::~Device() {
+  programs_.reset();
+  memory_.reset();
+  cl().ReleaseCommandQueue(service_queue_);
+  cl().ReleaseContext(context_);
+}
+
+cl_command_queue Device::new_command_queue(bool profiling) {
+  cl_int code = CL_SUCCESS;
+  const cl_command_queue queue =
+      cl().CreateCommandQueue(context_, entry_.id, profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+  opencl::check(code, "clCreateCommandQueue");
+  return queue;
+}
+
+void Device::throw_lost() const {
+  std::lock_guard<std::mutex> lock(lost_mutex_);
+  throw sdk::Failure(BP_E_DEVICE_LOST, lost_text_, BP_SCOPE_DEVICE, 0, "opencl", lost_code_);
+}
+
+void Device::fail(cl_int code, const char* what, bool waited) {
+  need_usable();
+  const bool lost = code == CL_DEVICE_NOT_AVAILABLE || (waited && means_device_lost(code));
+  if (!lost) throw failure_of(code, what);
+  {
+    std::lock_guard<std::mutex> lock(lost_mutex_);
+    lost_text_ = "[opencl] device '" + std::string(entry_.info.name) + "' is lost: " + what + " returned " +
+                 code_name(code) + "; open it again";
+    lost_code_ = code;
+  }
+  lost_.store(true, std::memory_order_release);
+  bp_error event{};
+  event.size = sizeof(event);
+  sdk::fill_error(&event, BP_E_DEVICE_LOST, lost_text_, BP_SCOPE_DEVICE, 0, "opencl", code);
+  host_.device_event(entry_.info.index, event);
+  throw_lost();
+}
+
+std::unique_ptr<Buffer> Device::alloc(uint64_t bytes, uint32_t kind) {
+  need_usable();
+  return memory_->take(bytes, kind);
+}
+
+std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t /*access*/) {
+  need_usable();
+  if (!entry_.host_memory) {
+    throw sdk::Failure(BP_E_UNSUPPORTED, "[import_host] this device has memory of its own; upload instead");
+  }
+  auto buffer = std::make_unique<Buffer>();
+  cl_int code = CL_SUCCESS;
+  buffer->memory = cl().CreateBuffer(context_, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, data, &code);
+  check(code, "clCreateBuffer");
+  buffer->bytes = bytes;
+  buffer->host = static_cast<char*>(data);
+  return buffer;
+}
+
+bp_memory_usage Device::usage() const {
+  return {sizeof(bp_memory_usage), 0, memory_->used(), memory_->available()};
+}
+
+std::vector<bp_metric> Device::sample() {
+  const auto bytes = [](const char* name, uint64_t value) {
+    bp_metric metric{sizeof(bp_metric), BP_UNIT_BYTES, {}, static_cast<double>(value)};
+    sdk::copy_text(metric.name, sizeof(metric.name), name);
+    return metric;
+  };
+  return {bytes("memory.used", memory_->used()), bytes("memory.available", memory_->available())};
+}
+
+std::unique_ptr<Queue> Device::create_queue() {
+  need_usable();
+  return std::make_unique<Queue>(*this);
+}
+std::unique_ptr<Event> Device::create_event() {
+  need_usable();
+  return std::make_unique<Event>(*this);
+}
+
+void Device::query(const bp_op& op, sdk::Support& support) {
+  need_usable();
+  std::string reason = codegen::refuse(op, entry_.facts);
+  if (reason.empty() && op.max_workspace != UINT64_MAX && codegen::list_variants(op, entry_.facts).empty()) {
+    reason = "every variant needs more workspace than " + std::to_string(op.max_workspace) + " bytes";
+  }
+  if (reason.empty()) support.yes();
+  else support.no(std::string("[opencl] ") + sdk::op_name(op) + ": " + reason);
+}
+
+void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
+  for (const codegen::Variant& v : codegen::list_variants(op, entry_.facts)) {
+    const uint32_t flags = BP_VARIANT_SLOW_BUILD | (list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0);
+    list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, v.determinism, v.prior));
+  }
+}
+
+std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
+  const std::vector<codegen::Variant> all = codegen::list_variants(op, entry_.facts);
+  auto chosen = all.begin();
+  while (variant != nullptr && chosen != all.end() && chosen->name != variant) ++chosen;
+  if (chosen == all.end()) {
+    std::string names;
+    for (const codegen::Variant& v : all) names += (names.empty() ? "" : ", ") + v.name;
+    throw sdk::Failure(BP_E_NOT_FOUND, std::string("[opencl] ") + sdk::op_name(op) + " has no variant '" +
+                                           (variant != nullptr ? variant : "default") + "'; there are: " + names);
+  }
+  auto kernel = std::make_unique<Kernel>();
+  for (const codegen::Launch& launch : chosen->build().launches) {
+    const auto warm_up = [&](cl_program program) {
+      std::lock_guard<std::mutex> lock(service_mutex_);
+      launch_once(launch, program, context_, service_queue_);
+    };
+    std::shared_ptr<Program> program =
+        programs_->get(launch.name, launch.source, has_large_grid(launch), warm_up, &kernel->build_time_ns);
+    kernel->launches.push_back(std::make_unique<Launch>(launch, std::move(program), context_));
+  }
+  kernel->workspace = chosen->workspace;
+  sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen->name);
+  return kernel;
+}
+
+void* Device::native(void* handle, uint32_t what) {
+  switch (what) {
+    case BP_NATIVE_DEVICE: return static_cast<Device*>(handle)->entry_.id;
+    case BP_NATIVE_QUEUE: return static_cast<Queue*>(handle)->get();
+    case BP_NATIVE_BUFFER: return static_cast<Buffer*>(handle)->memory;
+    default: throw sdk::Failure(BP_E_UNSUPPORTED, "[native] kind " + std::to_string(what) + " is unknown to this plugin");
+  }
+}
+
+void Device::calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns) {
+  need_usable();
+  std::lock_guard<std::mutex> lock(service_mutex_);
+  *deviation_ns = UINT64_MAX;
+  for (int round = 0; round < 8; ++round) {  // the shortest round brackets the moment best
+    cl_event event = nullptr;
+    const uint64_t before = monotonic_ns();
+    check(cl().EnqueueMarkerWithWaitList(service_queue_, 0, nullptr, &event), "clEnqueueMarkerWithWaitList");
+    cl_ulong end = 0;
+    cl_int code = cl().Finish(service_queue_);
+    const uint64_t after = monotonic_ns();
+    if (code == CL_SUCCESS) code = cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, nullptr);
+    cl().ReleaseEvent(event);
+    check(code, "clGetEventProfilingInfo");
+    if ((after - before + 1) / 2 >= *deviation_ns) continue;
+    *deviation_ns = (after - before + 1) / 2;
+    *host_ns = before + (after - before) / 2;
+    *ticks = end;
+  }
+}
+
+}  // namespace backplane::opencl

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "programs.h"
+
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "hash.h"
+#include "status.h"
+
+namespace backplane::opencl {
+namespace {
+
+/// What stands before a binary in the blob cache.
+struct BlobHeader {
+  char magic[8];
+  Hash key;
+  uint64_t bytes;
+  Hash contents;
+};
+constexpr char kMagic[8] = {'B', 'P', 'C', 'L', 'B', 'I', 'N', '1'};
+
+uint64_t since(std::chrono::steady_clock::time_point start) {
+  const auto spent = std::chrono::steady_clock::now() - start;
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count()) + 1;
+}
+
+}  // namespace
+
+Program::~Program() {
+  if (program_ != nullptr) cl().ReleaseProgram(program_);
+}
+
+Programs::Programs(const sdk::Host& host, const DeviceEntry& entry, cl_context context)
+    : host_(host), entry_(entry), context_(context) {}
+
+std::shared_ptr<Program> Programs::find(const std::string& source) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (const auto at = index_.find(source); at != index_.end()) {
+    order_.splice(order_.begin(), order_, at->second);
+    return at->second->second;
+  }
+  order_.emplace_front(source, std::make_shared<Program>());
+  index_.emplace(order_.front().first, order_.begin());
+  if (order_.size() > kCapacity) {  // kernels that use the oldest keep it
+    index_.erase(order_.back().first);
+    order_.pop_back();
+  }
+  return order_.front().second;
+}
+
+std::shared_ptr<Program> Programs::get(const std::string& name, const std::string& source, bool large_grid,
+                                       const std::function<void(cl_program)>& launch_once, uint64_t* build_ns) {
+  std::shared_ptr<Program> program = find(source);
+  std::lock_guard<std::mutex> lock(program->mutex_);
+  const bool lazy = entry_.facts.cpu_like;  // generates code at the first launch
+  bool& warm = program->warm_[large_grid ? 1 : 0];
+  if (program->program_ != nullptr && (warm || !lazy)) return program;
+  const std::string key = blob_key(source);
+  const auto start = std::chrono::steady_clock::now();
+  if (program->program_ == nullptr) {
+    if (load(*program, key)) {
+      warm = true;  // the binary was stored after a launch; on the other side of the threshold it costs a few ms
+      return program;
+    }
+    compile(*program, name, source);
+  }
+  if (lazy) launch_once(program->program_);
+  warm = true;
+  *build_ns += since(start);
+  store(*program, key);
+  return program;
+}
+
+void Programs::compile(Program& program, const std::string& name, const std::string& source) const {
+  const char* text = source.c_str();
+  const size_t length = source.size();
+  cl_int code = CL_SUCCESS;
+  const cl_program made = cl().CreateProgramWithSource(context_, 1, &text, &length, &code);
+  check(code, "clCreateProgramWithSource");
+  code = cl().BuildProgram(made, 1, &entry_.id, entry_.build_options.c_str(), nullptr, nullptr);
+  if (code == CL_SUCCESS) {
+    program.program_ = made;
+    return;
+  }
+  const std::string log = build_log(made);
+  cl().ReleaseProgram(made);
+  host_.log(BP_LOG_DEBUG, "opencl.compiler", name + ":\n" + source + "\n" + log);
+  throw sdk::Failure(BP_E_COMPILE, "[opencl] kernel '" + name + "' does not compile: " + log, BP_SCOPE_CALL, 0, "opencl",
+                     code);
+}
+
+std::string Programs::build_log(cl_program program) const {
+  size_t bytes = 0;
+  cl().GetProgramBuildInfo(program, entry_.id, CL_PROGRAM_BUILD_LOG, 0, nullptr, &bytes);
+  std::string log(bytes, '\0');
+  cl().GetProgramBuildInfo(program, entry_.id, CL_PROGRAM_BUILD_LOG, bytes, log.data(), nullptr);
+  log.resize(std::strlen(log.c_str()));
+  return log;
+}
+
+std::string Programs::blob_key(const std::string& source) const {
+  return "opencl/" + hash_text(source + "\n//" + entry_.build_options + "\n//" + entry_.toolchain);
+}
+
+bool Programs::load(Program& program, const std::string& key) {
+  const auto blob = host_.cache_get(key.c_str());
+  if (!blob) return false;
+  BlobHeader header;
+  if (blob->size() <= sizeof(header)) return false;
+  std::memcpy(&header, blob->data(), sizeof(header));
+  const std::string_view binary(reinterpret_cast<const char*>(blob->data()) + sizeof(header),
+                                blob->size() - sizeof(header));
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0 || header.key != hash_bytes(key) ||
+      header.bytes != binary.size() || header.contents != hash_bytes(binary)) {
+    host_.log(BP_LOG_DEBUG, "opencl", "a damaged cache entry is rebuilt: " + key);
+    return false;
+  }
+  const auto* bytes = reinterpret_cast<const unsigned char*>(binary.data());
+  const size_t length = binary.size();
+  cl_int status = CL_SUCCESS, code = CL_SUCCESS;
+  const cl_program made = cl().CreateProgramWithBinary(context_, 1, &entry_.id, &length, &bytes, &status, &code);
+  if (code != CL_SUCCESS || status != CL_SUCCESS) return false;
+  if (cl().BuildProgram(made, 1, &entry_.id, entry_.build_options.c_str(), nullptr, nullptr) != CL_SUCCESS) {
+    cl().ReleaseProgram(made);
+    return false;
+  }
+  program.program_ = made;
+  return true;
+}
+
+void Programs::store(const Program& program, const std::string& key) const {
+  if (!host_.has_cache()) return;  // asking for the binary makes some drivers compile once more
+  size_t length = 0;
+  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARY_SIZES, sizeof(length), &length, nullptr) != CL_SUCCESS ||
+      length == 0) {
+    return;
+  }
+  std::vector<char> blob(sizeof(BlobHeader) + length);
+  auto* binary = reinterpret_cast<unsigned char*>(blob.data() + sizeof(BlobHeader));
+  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARIES, sizeof(binary), &binary, nullptr) != CL_SUCCESS) return;
+  BlobHeader header{};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.key = hash_bytes(key);
+  header.bytes = length;
+  header.contents = hash_bytes({blob.data() + sizeof(BlobHeader), length});
+  std::memcpy(blob.data(), &header, sizeof(header));
+  host_.cache_put(key.c_str(), blob.data(), blob.size());
+}
+
+}  // namespace backplane::opencl

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled programs of one device: kept in memory by source text, and as binaries in the host's blob cache, so that each
+// text is compiled once on a machine. An entry of the blob cache is checked before it is used and rebuilt if damaged.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "devices.h"
+
+namespace backplane::opencl {
+
+class Program {
+ public:
+  Program() = default;
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program();
+
+  cl_program get() const { return program_; }
+
+ private:
+  friend class Programs;
+  std::mutex mutex_;
+  cl_program program_ = nullptr;
+  bool warm_[2] = {false, false};  // compiled for small and for large grids, on drivers that do so at first launch
+};
+
+class Programs {
+ public:
+  Programs(const sdk::Host& host, const DeviceEntry& entry, cl_context context);
+
+  /// `launch_once(program)` launches the kernel of an otherwise finished program on scratch memory, for drivers that
+  /// generate code at the first launch; `large_grid` is on which side of their threshold the launch is. `*build_ns`
+  /// grows by the time spent compiling.
+  std::shared_ptr<Program> get(const std::string& name, const std::string& source, bool large_grid,
+                               const std::function<void(cl_program)>& launch_once, uint64_t* build_ns);
+
+ private:
+  std::shared_ptr<Program> find(const std::string& source);
+  std::string blob_key(const std::string& source) const;
+  bool load(Program& program, const std::string& key);
+  void store(const Program& program, const std::string& key) const;
+  void compile(Program& program, const std::string& name, const std::string& source) const;
+  std::string build_log(cl_program program) const;
+
+  static constexpr size_t kCapacity = 2048;
+  using Order = std::list<std::pair<std::string, std::shared_ptr<Program>>>;
+  const sdk::Host& host_;
+  const DeviceEntry& entry_;
+  cl_context context_;
+  std::mutex mutex_;
+  Order order_;  // newest first
+  std::unordered_map<std::string_view, Order::iterator> index_;
+};
+
+}  // namespace backplane::opencl
