@@ -70,22 +70,27 @@ class Replay : public testing::Test {
 TEST_F(Replay, TheSecondRunIsRecordedAndLaterOnesAreOneSubmission) {
   const auto plan = three_launches(), plain = three_launches(false);
   const Bound x = on_device(test::random_literal(kRow, random_, true));
-  for (int run = 0; run < 6; ++run) {
-    const Literal replayed = on_host(plan->run(std::span(&x, 1))[0]);
-    EXPECT_EQ(test::difference(replayed, on_host(plain->run(std::span(&x, 1))[0])), "") << "run " << run;
+  const Literal expected = on_host(plain->run(std::span(&x, 1))[0]);
+  EXPECT_EQ(since("launches"), 3);
+  constexpr int kRuns = 8;
+  for (int run = 0; run < kRuns; ++run) {
+    EXPECT_EQ(test::difference(on_host(plan->run(std::span(&x, 1))[0]), expected), "") << "run " << run;
   }
-  EXPECT_EQ(plan->stats().runs, 6u);
-  EXPECT_EQ(plan->stats().replays, 5u);
   EXPECT_EQ(plain->stats().replays, 0u);
+  EXPECT_EQ(plan->stats().runs, uint64_t{kRuns});
   EXPECT_EQ(since("recorded"), 1);
-  EXPECT_EQ(since("replays"), 5);
-  EXPECT_EQ(since("launches"), 3 + 6 * 3) << "once for the plan, every time without capture";
+  EXPECT_EQ(since("replays"), plan->stats().replays);
+  EXPECT_GE(plan->stats().replays, kRuns - 2u) << "the buffers find their roles in the first run or two";
+  EXPECT_EQ(since("launches"), 3 + 3.0 * (kRuns - since("replays"))) << "what is not a replay is put in launch by launch";
 }
 
 TEST_F(Replay, NewContentsInTheSameBufferAreSeen) {
   const auto plan = three_launches();
   const Bound x = on_device(test::random_literal(kRow, random_, false));
   std::string last;
+  // The buffers find their roles in the first run or two: the pool hands out the lowest address first.
+  for (int run = 0; run < 3; ++run) plan->run(std::span(&x, 1));
+  const uint64_t before = plan->stats().replays;
   for (int run = 0; run < 4; ++run) {
     const Literal fresh = test::random_literal(kRow, random_, false);
     stream_->upload(x.storage, 0, fresh.bytes.data(), fresh.bytes.size());
@@ -93,7 +98,7 @@ TEST_F(Replay, NewContentsInTheSameBufferAreSeen) {
     EXPECT_NE(now, last);
     last = now;
   }
-  EXPECT_EQ(plan->stats().replays, 3u);
+  EXPECT_EQ(plan->stats().replays - before, 4u);
 }
 
 TEST_F(Replay, AnotherBufferIsAnotherRecording) {
@@ -101,7 +106,7 @@ TEST_F(Replay, AnotherBufferIsAnotherRecording) {
   const Bound a = on_device(test::random_literal(kRow, random_, false)), b = on_device(test::random_literal(kRow, random_, false));
   const auto on = [&](const Bound& x) { return on_host(plan->run(std::span(&x, 1))[0]); };
   const Literal from_a = on(a), from_b = on(b);
-  for (int run = 0; run < 3; ++run) {
+  for (int run = 0; run < 4; ++run) {
     EXPECT_EQ(test::difference(on(a), from_a), "");
     EXPECT_EQ(test::difference(on(b), from_b), "");
   }
