@@ -153,6 +153,9 @@ std::string extensions(const DeviceFacts& facts) {
     if (facts.subgroup_shuffle) line("#extension GL_KHR_shader_subgroup_shuffle : require");
     if (facts.atomic_add_f32) line("#extension GL_EXT_shader_atomic_float : require");
   }
+  const bool clang = facts.dialect == Dialect::opencl_c && facts.cpu_like;  // the compiler of every such driver
+  line(clang ? "#define INDEPENDENT_ITERATIONS _Pragma(\"clang loop vectorize(assume_safety)\")"
+             : "#define INDEPENDENT_ITERATIONS");
   if (facts.i64) line("#define HAS_I64");
   if (facts.f64) line("#define HAS_F64");
   // Drivers that run on CPU cores vectorise the short functions of scalar_*.kernel, and GLSL's own are not accurate.

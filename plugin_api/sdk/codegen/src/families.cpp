@@ -11,11 +11,12 @@
 namespace backplane::codegen {
 
 // Each family's file defines its rows.
+extern const Family kPointwiseFamily;
 extern const Family kGatherFamily;
 
 namespace {
 
-const Family* const kFamilies[] = {&kGatherFamily};
+const Family* const kFamilies[] = {&kPointwiseFamily, &kGatherFamily};
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
   switch (dtype) {

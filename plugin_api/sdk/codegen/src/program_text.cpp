@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -269,6 +270,12 @@ std::string refuse_program(const bp_program& program, const uint32_t* input_dtyp
     }
   }
   return {};
+}
+
+bool is_vectorisable(const bp_program& program, const DeviceFacts& facts) {
+  return facts.cpu_like && std::none_of(program.instrs, program.instrs + program.num_instrs, [](const bp_instr& instr) {
+    return (instr.dtype == BP_F64 && is_f64_function(instr.code)) || (sdk::is_float(instr.dtype) && instr.code == BP_S_REM);
+  });
 }
 
 ProgramText program_text(Source& source, const bp_program& program, const uint32_t* input_dtypes,

@@ -17,6 +17,9 @@ namespace backplane::codegen {
 /// Empty when this device can compute every value of the program; else the value that it cannot.
 std::string refuse_program(const bp_program& program, const uint32_t* input_dtypes, const DeviceFacts& facts);
 
+/// Whether a loop over the program becomes vector code on a CPU: no nested loop, no library function.
+bool is_vectorisable(const bp_program& program, const DeviceFacts& facts);
+
 struct ProgramText {
   std::string statements;            ///< one line; defines a constant per instruction
   std::vector<std::string> outputs;  ///< expressions for the outputs, in their compute types
