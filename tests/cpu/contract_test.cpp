@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the card promises beside numbers: nothing is created twice, refusals name the condition, kernels serve several
 // threads.
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <thread>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 Case convolution_case(bp_convolution_attrs& attrs) {
@@ -36,7 +34,7 @@ Case matmul_case(int64_t m, int64_t n, int64_t k) {
 
 TEST(CpuContract, PreparingAgainBuildsNothing) {
   bp_convolution_attrs attrs;
-  Card card(CPU_PLUGIN, {{"num_threads", "2"}});  // its caches are empty
+  Card card(CARD_PLUGIN, {{"num_threads", "2"}});  // its caches are empty
   for (const Case& c : {matmul_case(211, 77, 123), convolution_case(attrs)}) {
     bp_program program;
     const bp_op op = make_op(c, program);
@@ -66,10 +64,10 @@ TEST(CpuContract, NullMeansTheDefaultAndUnknownNamesAreNamed) {
   bp_kernel* kernel = nullptr;
   bp_kernel_info info{};
   info.size = sizeof(info);
-  ASSERT_EQ(cpu().kernels->prepare(cpu().device, &op, nullptr, &kernel, &info, &error), BP_OK) << error.message;
-  EXPECT_STREQ(info.variant, cpu().variants(op)[0].name);
-  cpu().kernels->destroy(kernel);
-  EXPECT_EQ(cpu().kernels->prepare(cpu().device, &op, "no-such", &kernel, &info, &error), BP_E_NOT_FOUND);
+  ASSERT_EQ(card_under_test().kernels->prepare(card_under_test().device, &op, nullptr, &kernel, &info, &error), BP_OK) << error.message;
+  EXPECT_STREQ(info.variant, card_under_test().variants(op)[0].name);
+  card_under_test().kernels->destroy(kernel);
+  EXPECT_EQ(card_under_test().kernels->prepare(card_under_test().device, &op, "no-such", &kernel, &info, &error), BP_E_NOT_FOUND);
   EXPECT_NE(std::string(error.message).find("own-packed"), std::string::npos) << error.message;
 }
 
@@ -78,7 +76,7 @@ TEST(CpuContract, RefusalsNameTheCondition) {
   Case c = convolution_case(attrs);
   for (bp_tensor_desc* d : {&c.in[0], &c.in[1], &c.out[0]}) d->dtype = BP_F64;
   bp_program program;
-  const bp_support support = cpu().query(make_op(c, program));
+  const bp_support support = card_under_test().query(make_op(c, program));
   EXPECT_EQ(support.verdict, uint32_t{BP_SUPPORT_NO});
   EXPECT_NE(std::string(support.reason).find("f64"), std::string::npos) << support.reason;
 }
@@ -88,7 +86,7 @@ TEST(CpuContract, OneKernelOnManyThreads) {
   for (const Case& c : {matmul_case(150, 90, 200), convolution_case(attrs)}) {
     bp_program program;
     const bp_op op = make_op(c, program);
-    Card& card = cpu();
+    Card& card = card_under_test();
     for (const bp_variant& variant : card.variants(op)) {
       if (std::string(variant.name).find("ref") != std::string::npos) continue;
       bp_error error = make_error();
@@ -105,8 +103,8 @@ TEST(CpuContract, OneKernelOnManyThreads) {
           bp_error mine = make_error();
           bp_queue* queue = nullptr;
           ASSERT_EQ(card.queues->create(card.device, &queue, &mine), BP_OK);
-          Guarded da(card, a.bytes.data(), a.bytes.size()), db(card, b.bytes.data(), b.bytes.size());
-          Guarded dy(card, nullptr, y.bytes.size()), scratch(card, nullptr, variant.workspace + 64);
+          Guarded da(card, a.bytes.data(), a.bytes.size(), queue), db(card, b.bytes.data(), b.bytes.size(), queue);
+          Guarded dy(card, nullptr, y.bytes.size(), queue), scratch(card, nullptr, variant.workspace + 64, queue);
           const bp_view in[] = {da.view(0), db.view(0)};
           const bp_view out[] = {dy.view(0)};
           for (int i = 0; i < 20; ++i) card.kernels->enqueue(queue, kernel, in, out, scratch.view(0), &mine);
@@ -130,7 +128,7 @@ TEST(CpuContract, OneKernelOnManyThreads) {
 }
 
 TEST(CpuContract, MemoryIsCountedAndReused) {
-  Card& card = cpu();
+  Card& card = card_under_test();
   bp_error error = make_error();
   const auto used = [&] {
     bp_memory_usage usage{};
@@ -159,7 +157,7 @@ TEST(CpuContract, MemoryIsCountedAndReused) {
 }
 
 TEST(CpuContract, StampsFollowTheClock) {
-  Card& card = cpu();
+  Card& card = card_under_test();
   auto* timing =
       static_cast<const bp_timing_api*>(card.api->get_interface(card.plugin, BP_INTERFACE_TIMING, BP_VERSION(1, 0)));
   ASSERT_NE(timing, nullptr);
@@ -178,4 +176,4 @@ TEST(CpuContract, StampsFollowTheClock) {
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test

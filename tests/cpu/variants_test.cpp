@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lists of variants: oneDNN's implementations beside our own, names that are unique and stay the same, limits that
 // choose among them and change nothing else.
-#include <gtest/gtest.h>
-
 #include <set>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 /// One operation of each family that keeps a choice of implementations; the attributes live as long as the program.
@@ -64,13 +62,13 @@ TEST(CpuVariants, OneDnnStandsBesideOurOwn) {
   info.size = sizeof(info);
   uint32_t count = 0;
   bp_error error = make_error();
-  ASSERT_EQ(cpu().api->devices(cpu().plugin, &info, sizeof(info), 1, &count, &error), BP_OK) << error.message;
+  ASSERT_EQ(card_under_test().api->devices(card_under_test().plugin, &info, sizeof(info), 1, &count, &error), BP_OK) << error.message;
   const bool onednn = std::string(info.driver).find("oneDNN") == 0;
   for (const Case& c : one_of_each()) {
     if (c.name == "softmax of halves") break;
     bp_program program;
     int own = 0, theirs = 0;
-    for (const bp_variant& v : cpu().variants(make_op(c, program))) {
+    for (const bp_variant& v : card_under_test().variants(make_op(c, program))) {
       const std::string name = v.name;
       ++(name.find("onednn") == 0 || name.find("sgemm") == 0 ? theirs : own);
       const bool last = name.find("ref") == std::string::npos || v.prior > 100;
@@ -85,7 +83,7 @@ TEST(CpuVariants, OneDnnStandsBesideOurOwn) {
 TEST(CpuVariants, LimitsChooseAmongTheVariantsAndChangeNothingElse) {
   for (Case c : one_of_each()) {
     bp_program program;
-    const std::vector<bp_variant> all = cpu().variants(make_op(c, program));
+    const std::vector<bp_variant> all = card_under_test().variants(make_op(c, program));
     std::set<uint64_t> sizes;
     for (const bp_variant& v : all) sizes.insert(v.workspace);
     for (uint64_t limit : sizes) {
@@ -94,7 +92,7 @@ TEST(CpuVariants, LimitsChooseAmongTheVariantsAndChangeNothingElse) {
       for (const bp_variant& v : all) {
         if (v.workspace <= limit) expected.insert(v.name);
       }
-      for (const bp_variant& v : cpu().variants(make_op(c, program))) {
+      for (const bp_variant& v : card_under_test().variants(make_op(c, program))) {
         listed.insert(v.name);
         EXPECT_GE(v.prior, 1) << c.name << " " << v.name << " under " << limit;
       }
@@ -113,7 +111,7 @@ TEST(CpuVariants, NoVariantGivesUpPrecisionThatWasNotOffered) {
     std::set<std::string> names[3];
     for (uint32_t mode : {BP_MATH_STRICT, BP_MATH_TF32, BP_MATH_FAST}) {
       op.math_mode = mode;
-      for (const bp_variant& v : cpu().variants(op)) {
+      for (const bp_variant& v : card_under_test().variants(op)) {
         names[mode].insert(v.name);
         EXPECT_EQ(v.numeric_notes & kLessPrecise, 0u) << c.name << " " << v.name;
       }
@@ -128,9 +126,9 @@ TEST(CpuVariants, NamesAreUniqueAndStable) {
     bp_program program;
     const bp_op op = make_op(c, program);
     std::set<std::string> names;
-    for (const bp_variant& v : cpu().variants(op)) EXPECT_TRUE(names.insert(v.name).second) << v.name;
+    for (const bp_variant& v : card_under_test().variants(op)) EXPECT_TRUE(names.insert(v.name).second) << v.name;
     std::set<std::string> again;
-    for (const bp_variant& v : cpu().variants(op)) again.insert(v.name);
+    for (const bp_variant& v : card_under_test().variants(op)) again.insert(v.name);
     EXPECT_EQ(names, again);
   }
 }
@@ -139,16 +137,16 @@ TEST(CpuVariants, WorkspaceLimitsAreKept) {
   for (Case c : one_of_each()) {
     bp_program program;
     uint64_t least = UINT64_MAX;
-    for (const bp_variant& v : cpu().variants(make_op(c, program))) least = std::min(least, v.workspace);
+    for (const bp_variant& v : card_under_test().variants(make_op(c, program))) least = std::min(least, v.workspace);
     c.max_workspace = least;
     compare(c);
     if (least == 0) continue;
     c.max_workspace = least - 1;
-    const bp_support support = cpu().query(make_op(c, program));
+    const bp_support support = card_under_test().query(make_op(c, program));
     EXPECT_EQ(support.verdict, uint32_t{BP_SUPPORT_NO});
     EXPECT_NE(std::string(support.reason).find("workspace"), std::string::npos) << support.reason;
   }
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test

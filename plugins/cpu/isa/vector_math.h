@@ -2,7 +2,7 @@
 // Elementary functions in f32 as branch-free code that the compiler turns into vector loops.
 //
 // Each is accurate to a few units in the last place over the whole range, with the IEEE results for zero, infinities
-// and NaN (tests/cpu compares with f64). Polynomials are our own Chebyshev fits on the intervals noted beside them.
+// and NaN (tests/cards compares with f64). Polynomials are our own Chebyshev fits on the intervals noted beside them.
 // Sine, cosine and power are evaluated in f64: that buys the argument reduction and the log's extra digits cheaply.
 // Arguments outside what the fast code covers (|x| > 1e8 for sin and cos; non-positive bases for pow) are the business
 // of the loops in scalar_loops.h, which then take libm for the whole block.

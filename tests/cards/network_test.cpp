@@ -4,12 +4,17 @@
 
 #include <cmath>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 using Shape = std::vector<int64_t>;
+using Convolution = CardTest;
+using Pool = CardTest;
+using Softmax = CardTest;
+using Normalize = CardTest;
+using Random = CardTest;
 
 struct Conv {
   const char* name;
@@ -92,7 +97,7 @@ void check_convolution(const Conv& v, uint32_t code, uint32_t dtype, bool last, 
   compare(c);
 }
 
-TEST(CpuConvolution, EveryDirectionLayoutAndVariant) {
+TEST_F(Convolution, EveryDirectionLayoutAndVariant) {
   for (const Conv& v : kConvs) {
     for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {
       check_convolution(v, code, BP_F32, false, Lay::dense, false);
@@ -103,7 +108,7 @@ TEST(CpuConvolution, EveryDirectionLayoutAndVariant) {
     check_convolution(v, BP_OP_CONVOLUTION, BP_F32, true, Lay::dense, true);
   }
 }
-TEST(CpuConvolution, HalfTypes) {
+TEST_F(Convolution, HalfTypes) {
   for (const Conv& v : {kConvs[0], kConvs[4], kConvs[10]}) {
     for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {
       check_convolution(v, code, BP_F16, false, Lay::dense, false);
@@ -121,7 +126,7 @@ const Window kWindows[] = {{{8, 8}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}},
                            {{33}, {4}, {3}, {1}, {1}, {2}},
                            {{6, 5, 7}, {2, 3, 2}, {2, 1, 2}, {1, 1, 1}, {0, 1, 1}, {1, 1, 0}}};
 
-TEST(CpuPool, KindsWindowsAndLayouts) {
+TEST_F(Pool, KindsWindowsAndLayouts) {
   for (const Window& v : kWindows) {
     for (uint32_t kind : {BP_POOL_MAX, BP_POOL_AVERAGE}) {
       for (uint32_t count_padding : {0u, 1u}) {
@@ -173,7 +178,7 @@ TEST(CpuPool, KindsWindowsAndLayouts) {
   }
 }
 
-TEST(CpuPool, WindowsOfInfinitiesAndNan) {
+TEST_F(Pool, WindowsOfInfinitiesAndNan) {
   for (uint32_t kind : {BP_POOL_MAX, BP_POOL_AVERAGE}) {
     for (bool last : {false, true}) {
       bp_pool_attrs a{};
@@ -202,7 +207,7 @@ TEST(CpuPool, WindowsOfInfinitiesAndNan) {
   }
 }
 
-TEST(CpuSoftmax, AxesLayoutsAndGradients) {
+TEST_F(Softmax, AxesLayoutsAndGradients) {
   for (const Shape& shape :
        {Shape{5}, Shape{64, 10}, Shape{33, 16}, Shape{17, 48}, Shape{35, 100}, Shape{3, 100, 7}, Shape{4, 1000},
         Shape{2, 3, 4, 65}, Shape{300, 257}}) {
@@ -235,7 +240,7 @@ TEST(CpuSoftmax, AxesLayoutsAndGradients) {
     }
   }
 }
-TEST(CpuSoftmax, InfinitiesAndNan) {
+TEST_F(Softmax, InfinitiesAndNan) {
   const bp_axis_attrs a{sizeof(a), 1};
   // One piece, and pieces for several threads of which only the first holds anything special.
   for (const Shape& shape : {Shape{4, 70}, Shape{400, 130}}) {
@@ -264,7 +269,7 @@ TEST(CpuSoftmax, InfinitiesAndNan) {
     }
   }
 }
-TEST(CpuSoftmax, GradientsInPlaceOfEitherOperand) {
+TEST_F(Softmax, GradientsInPlaceOfEitherOperand) {
   for (uint32_t code : {BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
     for (size_t input : {size_t{0}, size_t{1}}) {
       const bp_axis_attrs a{sizeof(a), 1};
@@ -280,7 +285,7 @@ TEST(CpuSoftmax, GradientsInPlaceOfEitherOperand) {
   }
 }
 
-TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
+TEST_F(Normalize, LayerBatchAndRootMeanSquare) {
   struct Kind {
     Shape shape;
     uint32_t axes;
@@ -338,7 +343,7 @@ TEST(CpuNormalize, LayerBatchAndRootMeanSquare) {
   }
 }
 
-TEST(CpuNormalize, InfinitiesAndNanStayInTheirRow) {
+TEST_F(Normalize, InfinitiesAndNanStayInTheirRow) {
   const bp_normalize_attrs a{sizeof(a), BP_NORMALIZE_MEAN_VARIANCE, 2, 0, 1e-5};
   bp_tensor_desc row = lay_out(BP_F32, {300, 131});
   row.strides[0] = 0;
@@ -359,7 +364,7 @@ TEST(CpuNormalize, InfinitiesAndNanStayInTheirRow) {
   }
 }
 
-TEST(CpuRandom, TheSameNumbersAsTheReference) {
+TEST_F(Random, TheSameNumbersAsTheReference) {
   for (uint32_t kind : {BP_RANDOM_BITS, BP_RANDOM_UNIFORM}) {
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{1000, 7}, Shape{50000}}) {
       for (Lay lay : {Lay::dense, Lay::permuted, Lay::stepped}) {
@@ -379,4 +384,4 @@ TEST(CpuRandom, TheSameNumbersAsTheReference) {
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test

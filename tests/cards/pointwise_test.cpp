@@ -4,12 +4,13 @@
 
 #include <cmath>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 using Shape = std::vector<int64_t>;
+using Pointwise = CardTest;
 
 Case pointwise(std::string name, std::vector<bp_tensor_desc> in, std::vector<bp_tensor_desc> out, ProgramSpec program) {
   Case c;
@@ -27,7 +28,7 @@ const Lay kLays[] = {Lay::dense, Lay::permuted, Lay::padded, Lay::reversed, Lay:
                      Lay::broadcast_last, Lay::scalar};
 const Lay kOutLays[] = {Lay::dense, Lay::permuted, Lay::padded, Lay::reversed, Lay::stepped};
 
-TEST(CpuPointwise, EveryLayoutOfOperandsAndResult) {
+TEST_F(Pointwise, EveryLayoutOfOperandsAndResult) {
   for (const Shape& shape : kShapes) {
     for (Lay a : kLays) {
       for (Lay y : kOutLays) {
@@ -41,7 +42,7 @@ TEST(CpuPointwise, EveryLayoutOfOperandsAndResult) {
   }
 }
 
-TEST(CpuPointwise, CopiesOfEveryDtypeAndLayout) {
+TEST_F(Pointwise, CopiesOfEveryDtypeAndLayout) {
   for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
     for (const Shape& shape : {Shape{40, 50}, Shape{5, 6, 70}, Shape{130, 129}, Shape{8, 3, 20, 30}}) {
       for (Lay x : kLays) {
@@ -55,7 +56,7 @@ TEST(CpuPointwise, CopiesOfEveryDtypeAndLayout) {
   }
 }
 
-TEST(CpuPointwise, CastsBetweenAllDtypes) {
+TEST_F(Pointwise, CastsBetweenAllDtypes) {
   for (uint32_t from : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
     for (uint32_t to : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
       for (Lay x : {Lay::dense, Lay::stepped, Lay::broadcast_last}) {
@@ -70,7 +71,7 @@ TEST(CpuPointwise, CastsBetweenAllDtypes) {
   }
 }
 
-TEST(CpuPointwise, FloatToIntegerSaturates) {
+TEST_F(Pointwise, FloatToIntegerSaturates) {
   const double values[] = {NAN,           INFINITY, -INFINITY, 1e30, -1e30, 2147483647.0, 2147483648.0, -2147483648.0,
                            -2147483904.0, 0.9,      -0.9,      1.5,  -1.5,  9.3e18,       -9.3e18,      9.2e18};
   for (uint32_t from : {BP_F32, BP_F64}) {
@@ -82,7 +83,7 @@ TEST(CpuPointwise, FloatToIntegerSaturates) {
   }
 }
 
-TEST(CpuPointwise, EveryBinaryOpcodeOnEveryDtype) {
+TEST_F(Pointwise, EveryBinaryOpcodeOnEveryDtype) {
   const uint16_t arithmetic[] = {BP_S_ADD, BP_S_SUB, BP_S_MUL, BP_S_DIV, BP_S_REM, BP_S_MAX, BP_S_MIN};
   for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64}) {
     for (uint16_t code : arithmetic) {
@@ -118,7 +119,7 @@ TEST(CpuPointwise, EveryBinaryOpcodeOnEveryDtype) {
   }
 }
 
-TEST(CpuPointwise, SpecialValuesInMinMaxAndComparisons) {
+TEST_F(Pointwise, SpecialValuesInMinMaxAndComparisons) {
   const double values[] = {NAN, 1, -1, INFINITY, -INFINITY, 0, 2};
   for (uint16_t code : {BP_S_MAX, BP_S_MIN, BP_S_EQ, BP_S_NE, BP_S_LT, BP_S_LE}) {
     const uint32_t to = code < BP_S_EQ ? uint32_t{BP_F32} : uint32_t{BP_BOOL};
@@ -131,7 +132,7 @@ TEST(CpuPointwise, SpecialValuesInMinMaxAndComparisons) {
 }
 
 // An optimiser step: three results in place, each overwriting an operand that others still need.
-TEST(CpuPointwise, SeveralResultsInPlace) {
+TEST_F(Pointwise, SeveralResultsInPlace) {
   for (int64_t n : {5, 1000, 100000}) {
     for (Lay lay : {Lay::dense, Lay::stepped}) {
       const bp_tensor_desc d = lay_out(BP_F32, {n}, lay);
@@ -159,7 +160,7 @@ TEST(CpuPointwise, SeveralResultsInPlace) {
   }
 }
 
-TEST(CpuPointwise, SwapInPlace) {
+TEST_F(Pointwise, SwapInPlace) {
   const bp_tensor_desc d = lay_out(BP_F32, {3000});
   Case c = pointwise("swap", {d, d}, {d, d}, {{}, 2, {1, 0}});
   c.aliases = {{0, 0}, {1, 1}};
@@ -167,7 +168,7 @@ TEST(CpuPointwise, SwapInPlace) {
   compare(c);
 }
 
-TEST(CpuPointwise, MixedTypesSelectAndRepeatedOutputs) {
+TEST_F(Pointwise, MixedTypesSelectAndRepeatedOutputs) {
   ProgramSpec p;
   p.num_inputs = 3;  // f32, bool, i64
   p.instrs = {instr(BP_S_CAST, BP_F32, 2), instr(BP_S_SELECT, BP_F32, 1, 0, 3), instr(BP_S_NOT, BP_BOOL, 1),
@@ -183,14 +184,14 @@ TEST(CpuPointwise, MixedTypesSelectAndRepeatedOutputs) {
   }
 }
 
-TEST(CpuPointwise, NoInputs) {
+TEST_F(Pointwise, NoInputs) {
   Case c = pointwise("constant", {}, {lay_out(BP_F32, {3000}), lay_out(BP_I32, {3000}, Lay::stepped)},
                      {{constant(BP_F32, 2.5), constant(BP_I32, -7), instr(BP_S_MUL, BP_F32, 0, 0)}, 0, {2, 1}});
   c.bound.exact = true;
   compare(c);
 }
 
-TEST(CpuPointwise, LargeOutputsBypassTheCaches) {
+TEST_F(Pointwise, LargeOutputsBypassTheCaches) {
   const bp_tensor_desc d = lay_out(BP_F32, {5'000'001});
   Case c = pointwise("large", {d, lay_out(BP_F32, {5'000'001}, Lay::scalar)}, {d},
                      {{instr(BP_S_MUL, BP_F32, 0, 1), instr(BP_S_ADD, BP_F32, 2, 0)}, 2, {3}});
@@ -199,7 +200,7 @@ TEST(CpuPointwise, LargeOutputsBypassTheCaches) {
   compare(c);
 }
 
-TEST(CpuPointwise, LongestProgram) {
+TEST_F(Pointwise, LongestProgram) {
   ProgramSpec p;
   p.num_inputs = 24;
   for (uint16_t i = 0; i < 64; ++i) {
@@ -213,4 +214,4 @@ TEST(CpuPointwise, LongestProgram) {
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test

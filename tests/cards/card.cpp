@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 [[noreturn]] void give_up(const std::string& what) {
@@ -74,8 +74,6 @@ Card::Card(const char* path, std::map<std::string, std::string> settings) : sett
     std::memcpy(value, at->second.c_str(), *length + 1);
     return BP_OK;
   };
-  host_.cache_get = [](void*, const char*, void*, uint64_t, uint64_t*) -> bp_status { return BP_E_NOT_FOUND; };
-  host_.cache_put = [](void*, const char*, const void*, uint64_t) -> bp_status { return BP_OK; };
   host_.device_event = [](void*, uint32_t, const bp_error*) {};
   bp_error error = make_error();
   check(entry(&host_, &api, &error), error, "entry");
@@ -112,14 +110,8 @@ bp_support Card::query(const bp_op& op) const {
   return support;
 }
 
-Card& cpu() {
-  // A test environment may limit the instruction set; threads are set so that sharing of work is tested everywhere.
-  static Card* card = [] {
-    std::map<std::string, std::string> settings{{"num_threads", "3"}};
-    if (const char* isa = std::getenv("CPU_TEST_ISA")) settings["cpu.isa"] = isa;
-    if (const char* threads = std::getenv("CPU_TEST_THREADS")) settings["num_threads"] = threads;
-    return new Card(CPU_PLUGIN, settings);
-  }();
+Card& card_under_test() {
+  static Card* card = new Card(card_facts().plugin, card_facts().settings);
   return *card;
 }
 Card& reference() {
@@ -226,24 +218,34 @@ void Storage::write(const std::function<double(int64_t)>& value) {
   each([&](uint64_t at) { write_element(desc.dtype, bytes.data() + at, value(e++)); });
 }
 
-Guarded::Guarded(Card& card, const char* data, uint64_t bytes) : card_(card), bytes_(bytes) {
+Guarded::Guarded(Card& card, const char* data, uint64_t bytes, bp_queue* queue)
+    : card_(card), queue_(queue != nullptr ? queue : card.queue), bytes_(bytes) {
   bp_error error = make_error();
   check(card.memory->alloc(card.device, bytes + 2 * kGuard, BP_MEMORY_DEVICE, &buffer_, &error), error, "alloc");
-  void* pointer = nullptr;
-  check(card.memory->host_pointer(buffer_, &pointer, &error), error, "host_pointer");
-  data_ = static_cast<char*>(pointer);
-  std::memset(data_, 0xA5, bytes + 2 * kGuard);
-  if (data != nullptr && bytes != 0) std::memcpy(data_ + kGuard, data, bytes);
-  if (data == nullptr) std::memset(data_ + kGuard, 0xFF, bytes);
+  std::vector<char> all(bytes + 2 * kGuard, static_cast<char>(0xA5));
+  if (data != nullptr && bytes != 0) std::memcpy(all.data() + kGuard, data, bytes);
+  if (data == nullptr) std::memset(all.data() + kGuard, 0xFF, bytes);
+  check(card.queues->upload(queue_, {buffer_, 0}, all.data(), all.size(), 0, &error), error, "upload");
 }
 Guarded::~Guarded() { card_.memory->free(buffer_); }
-std::vector<char> Guarded::contents() const { return {data_ + kGuard, data_ + kGuard + bytes_}; }
+std::vector<char> Guarded::everything() const {
+  std::vector<char> all(bytes_ + 2 * kGuard);
+  bp_error error = make_error();
+  check(card_.queues->download(queue_, all.data(), {buffer_, 0}, all.size(), &error), error, "download");
+  check(card_.queues->finish(queue_, &error), error, "finish");
+  return all;
+}
+std::vector<char> Guarded::contents() const {
+  const std::vector<char> all = everything();
+  return {all.begin() + kGuard, all.end() - kGuard};
+}
 bool Guarded::guards_intact() const {
+  const std::vector<char> all = everything();
   for (uint64_t i = 0; i < kGuard; ++i) {
-    if (static_cast<unsigned char>(data_[i]) != 0xA5) return false;
-    if (static_cast<unsigned char>(data_[kGuard + bytes_ + i]) != 0xA5) return false;
+    if (static_cast<unsigned char>(all[i]) != 0xA5) return false;
+    if (static_cast<unsigned char>(all[kGuard + bytes_ + i]) != 0xA5) return false;
   }
   return true;
 }
 
-}  // namespace cpu_test
+}  // namespace card_test

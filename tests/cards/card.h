@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A card driven through the raw C ABI, and operands laid out with guard zones: the ground the CPU card's tests stand
-// on.
+// A card driven through the raw C ABI, and operands laid out with guard zones: the ground the cards' tests stand on.
 #pragma once
 
 #include <cstring>
@@ -11,7 +10,20 @@
 
 #include "backplane/plugin.h"
 
-namespace cpu_test {
+namespace card_test {
+
+/// What a test executable says about the card that it is for; one file per card defines card_facts().
+struct CardFacts {
+  const char* name;
+  const char* plugin;
+  std::map<std::string, std::string> settings;
+  /// Everything that the cases ask for is offered. Otherwise only the five basic operations on f32, i32 and bool have to
+  /// be, and a test of which nothing is offered shows as skipped, with the card's reason.
+  bool offers_everything;
+  /// Compiling a kernel takes long: of products of layouts, dtypes and shapes every n-th case is run. 1: all.
+  uint32_t one_case_in;
+};
+const CardFacts& card_facts();
 
 /// A plugin loaded with plain dlopen, its device 0 opened with the given settings. Aborts the test run when it cannot.
 class Card {
@@ -38,8 +50,8 @@ class Card {
   bp_host host_{};
 };
 
-/// The cards under test and the oracle, opened once.
-Card& cpu();
+/// The card under test and the oracle, opened once.
+Card& card_under_test();
 Card& reference();
 
 bp_error make_error();
@@ -68,23 +80,26 @@ double read_element(uint32_t dtype, const char* at);
 void write_element(uint32_t dtype, char* at, double value);
 uint32_t element_size(uint32_t dtype);
 
-/// A device buffer holding a Storage between guard zones.
+/// A device buffer holding a Storage between guard zones; filled and read by its card's own queue, or another.
 class Guarded {
  public:
   static constexpr uint64_t kGuard = 256;
-  Guarded(Card& card, const char* data, uint64_t bytes);
+  Guarded(Card& card, const char* data, uint64_t bytes, bp_queue* queue = nullptr);
   ~Guarded();
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
   bp_view view(uint64_t offset) const { return {buffer_, kGuard + offset}; }
+  /// Waits for the queue.
   std::vector<char> contents() const;
   bool guards_intact() const;
 
  private:
+  std::vector<char> everything() const;
+
   Card& card_;
+  bp_queue* queue_;
   uint64_t bytes_;
   bp_buffer* buffer_ = nullptr;
-  char* data_ = nullptr;
 };
 
-}  // namespace cpu_test
+}  // namespace card_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One operation, run on the reference card and on the CPU card with every variant, and compared.
+// One operation, run on the reference card and on the card under test with every variant, and compared.
 //
 // The bound on an element is eps(dtype) * (weight + spread * sqrt(terms)) * magnitude. For sums of products magnitude
 // is the same operation on absolute values and spread 6: the probabilistic bound of Higham and Mary ("A new approach to
@@ -7,12 +7,14 @@
 // only move data, are compared exactly.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
 #include "card.h"
 
-namespace cpu_test {
+namespace card_test {
 
 struct ProgramSpec {
   std::vector<bp_instr> instrs;
@@ -46,6 +48,13 @@ struct Case {
   uint64_t max_workspace = UINT64_MAX;
 };
 
+/// The fixture of tests that compare: a test of which the card offers nothing is skipped with the card's reason.
+class CardTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+};
+
 /// Runs the case on both cards; failures are GoogleTest failures that name case and variant.
 void compare(const Case& c);
 /// The same, and expects at least `count` variants.
@@ -55,4 +64,4 @@ std::vector<std::vector<double>> on_reference(const Case& c);
 /// The bp_op of a case; valid as long as the case and `program` live.
 bp_op make_op(const Case& c, bp_program& program);
 
-}  // namespace cpu_test
+}  // namespace card_test

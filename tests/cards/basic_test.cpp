@@ -4,12 +4,16 @@
 
 #include <cmath>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
 
 using Shape = std::vector<int64_t>;
+using Reduce = CardTest;
+using Matmul = CardTest;
+using Gather = CardTest;
+using ScatterAdd = CardTest;
 
 Case reduce(uint32_t kind, uint32_t dtype, const Shape& shape, uint32_t axes, bp_reduce_attrs& attrs,
             Lay lay = Lay::dense) {
@@ -33,7 +37,7 @@ Case reduce(uint32_t kind, uint32_t dtype, const Shape& shape, uint32_t axes, bp
   return c;
 }
 
-TEST(CpuReduce, EverySetOfAxes) {
+TEST_F(Reduce, EverySetOfAxes) {
   bp_reduce_attrs attrs;
   for (const Shape& shape : {Shape{37}, Shape{100, 33}, Shape{6, 70, 40}, Shape{3, 4, 5, 6}, Shape{2, 1100, 3}}) {
     for (uint32_t axes = 0; axes < (1u << shape.size()); ++axes) {
@@ -46,7 +50,7 @@ TEST(CpuReduce, EverySetOfAxes) {
     }
   }
 }
-TEST(CpuReduce, EveryDtype) {
+TEST_F(Reduce, EveryDtype) {
   bp_reduce_attrs attrs;
   for (uint32_t dtype : {BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64}) {
     for (uint32_t kind = BP_REDUCE_SUM; kind <= BP_REDUCE_ARGMIN; ++kind) {
@@ -57,7 +61,7 @@ TEST(CpuReduce, EveryDtype) {
     }
   }
 }
-TEST(CpuReduce, LargeSumsKeepTheirDigits) {
+TEST_F(Reduce, LargeSumsKeepTheirDigits) {
   bp_reduce_attrs attrs;
   for (uint32_t axes : {1u, 2u, 3u}) {
     Case c = reduce(BP_REDUCE_SUM, BP_F32, {3000, 1001}, axes, attrs);
@@ -69,7 +73,7 @@ TEST(CpuReduce, LargeSumsKeepTheirDigits) {
   compare(reduce(BP_REDUCE_SUM, BP_F32, {7, 100000}, 2, attrs));
   compare(reduce(BP_REDUCE_MAX, BP_F32, {1 << 20}, 1, attrs));
 }
-TEST(CpuReduce, NothingAndNan) {
+TEST_F(Reduce, NothingAndNan) {
   bp_reduce_attrs attrs;
   for (uint32_t kind = BP_REDUCE_SUM; kind <= BP_REDUCE_PROD; ++kind) {
     compare(reduce(kind, BP_F32, {4, 0, 3}, 2, attrs));
@@ -86,7 +90,7 @@ TEST(CpuReduce, NothingAndNan) {
     compare(c);
   }
 }
-TEST(CpuReduce, Epilogue) {
+TEST_F(Reduce, Epilogue) {
   bp_reduce_attrs attrs;
   Case c = reduce(BP_REDUCE_SUM, BP_F32, {60, 300}, 2, attrs);
   c.in.push_back(lay_out(BP_F32, {60, 1}));
@@ -117,7 +121,7 @@ const Size kSizes[] = {{1, 1, 1},      {1, 7, 5},       {5, 1, 9},     {3, 5, 0}
                        {13, 65, 17},   {1, 300, 400},   {300, 1, 400}, {130, 33, 400}, {64, 64, 64},
                        {100, 10, 256}, {200, 190, 500}, {0, 4, 4}};
 
-TEST(CpuMatmul, ShapesAndLayouts) {
+TEST_F(Matmul, ShapesAndLayouts) {
   for (const Size& s : kSizes) {
     for (Lay a : {Lay::dense, Lay::permuted}) {
       for (Lay b : {Lay::dense, Lay::permuted}) compare(matmul(BP_F32, {}, s.m, s.n, s.k, a, b));
@@ -129,7 +133,7 @@ TEST(CpuMatmul, ShapesAndLayouts) {
     compare(matmul(BP_F32, {}, s.m, s.n, s.k, Lay::broadcast_last, Lay::scalar, Lay::stepped));
   }
 }
-TEST(CpuMatmul, Batches) {
+TEST_F(Matmul, Batches) {
   for (const Shape& batch : {Shape{3}, Shape{2, 3}, Shape{1, 5, 2}, Shape{0}}) {
     for (Lay b : {Lay::dense, Lay::permuted, Lay::broadcast_first}) {
       compare(matmul(BP_F32, batch, 17, 33, 20, Lay::dense, b));
@@ -137,7 +141,7 @@ TEST(CpuMatmul, Batches) {
     }
   }
 }
-TEST(CpuMatmul, EveryDtype) {
+TEST_F(Matmul, EveryDtype) {
   for (uint32_t dtype : {BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64}) {
     for (const Size& s : kSizes) {
       compare(matmul(dtype, {}, s.m, s.n, s.k));
@@ -145,7 +149,7 @@ TEST(CpuMatmul, EveryDtype) {
     }
   }
 }
-TEST(CpuMatmul, Epilogues) {
+TEST_F(Matmul, Epilogues) {
   for (uint32_t dtype : {BP_F32, BP_F64, BP_BF16}) {
     const uint32_t value = dtype == BP_F64 ? uint32_t{BP_F64} : uint32_t{BP_F32};
     for (const Size& s : kSizes) {
@@ -170,7 +174,7 @@ TEST(CpuMatmul, Epilogues) {
   }
 }
 
-TEST(CpuGather, EveryLayoutDtypeAndIndex) {
+TEST_F(Gather, EveryLayoutDtypeAndIndex) {
   for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
     for (uint32_t index : {BP_I32, BP_I64}) {
       for (Lay lay : {Lay::dense, Lay::permuted, Lay::stepped, Lay::reversed}) {
@@ -190,7 +194,7 @@ TEST(CpuGather, EveryLayoutDtypeAndIndex) {
     }
   }
 }
-TEST(CpuScatterAdd, EveryLayoutAndDtype) {
+TEST_F(ScatterAdd, EveryLayoutAndDtype) {
   for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64}) {
     for (Lay lay : {Lay::dense, Lay::permuted, Lay::stepped}) {
       for (int64_t inner : {1, 5, 300}) {
@@ -212,4 +216,4 @@ TEST(CpuScatterAdd, EveryLayoutAndDtype) {
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test

@@ -4,10 +4,12 @@
 
 #include <cmath>
 
-#include "cpu/compare.h"
+#include "cards/compare.h"
 
-namespace cpu_test {
+namespace card_test {
 namespace {
+
+using Math = CardTest;
 
 struct Function {
   const char* name;
@@ -59,7 +61,7 @@ std::vector<double> run(uint16_t code, const std::vector<float>& x, const std::v
   c.has_program = true;
   bp_program program;
   const bp_op op = make_op(c, program);
-  Card& card = cpu();
+  Card& card = card_under_test();
   bp_error error = make_error();
   bp_kernel* kernel = nullptr;
   EXPECT_EQ(card.kernels->prepare(card.device, &op, nullptr, &kernel, nullptr, &error), BP_OK) << error.message;
@@ -69,14 +71,14 @@ std::vector<double> run(uint16_t code, const std::vector<float>& x, const std::v
   const bp_view in[] = {a.view(0), b.view(0)};
   const bp_view out[] = {result.view(0)};
   EXPECT_EQ(card.kernels->enqueue(card.queue, kernel, in, out, out[0], &error), BP_OK);
-  card.kernels->destroy(kernel);
   const std::vector<char> bytes = result.contents();
+  card.kernels->destroy(kernel);
   std::vector<double> values;
   for (size_t i = 0; i < x.size(); ++i) values.push_back(read_element(BP_F32, bytes.data() + 4 * i));
   return values;
 }
 
-TEST(CpuMath, FewUnitsInTheLastPlace) {
+TEST_F(Math, FewUnitsInTheLastPlace) {
   for (const Function& f : kFunctions) {
     std::vector<float> x;
     for (int i = 0; i <= 200000; ++i) x.push_back(static_cast<float>(f.low + (f.high - f.low) * i / 200000));
@@ -102,14 +104,14 @@ TEST(CpuMath, FewUnitsInTheLastPlace) {
   }
 }
 
-TEST(CpuMath, SignedZerosSurvive) {
+TEST_F(Math, SignedZerosSurvive) {
   for (uint16_t code : {BP_S_SIN, BP_S_TANH, BP_S_ERF, BP_S_EXPM1, BP_S_LOG1P, BP_S_SQRT}) {
     const std::vector<double> y = run(code, std::vector<float>(20, -0.0f));
     EXPECT_TRUE(y[0] == 0 && std::signbit(y[0])) << code;
   }
 }
 
-TEST(CpuMath, PowerAsInC99) {
+TEST_F(Math, PowerAsInC99) {
   std::vector<float> x, y;
   const float bases[] = {0.0f, -0.0f, 1.0f, -1.0f, 2.0f, -2.0f, 0.5f, INFINITY, -INFINITY, NAN, 1e-40f, 3e38f};
   for (float base : bases) {
@@ -132,4 +134,4 @@ TEST(CpuMath, PowerAsInC99) {
 }
 
 }  // namespace
-}  // namespace cpu_test
+}  // namespace card_test
