@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device.h"
+
+#include "backplane/sdk/op.hpp"
+
+namespace backplane::vulkan {
+
+bp_memory_usage VulkanDevice::usage() {
+  const uint64_t used = memory_.used();
+  uint64_t available = 0;
+  if (gpu_.memory_budget) {
+    const auto budget = memory_.budget();
+    const uint32_t heap = memory_.device_heap();
+    if (budget.heapBudget[heap] > budget.heapUsage[heap]) available = budget.heapBudget[heap] - budget.heapUsage[heap];
+    available += memory_.reserved() > used ? memory_.reserved() - used : 0;
+  }
+  return {sizeof(bp_memory_usage), 0, used, available};
+}
+
+std::unique_ptr<Event> VulkanDevice::create_event() {
+  gpu_.require_alive();
+  return std::make_unique<Event>();
+}
+
+void VulkanDevice::query(const bp_op& op, sdk::Support& support) {
+  gpu_.require_alive();
+  const auto no = [&](const std::string& reason) {
+    support.no(std::string("[vulkan] ") + sdk::op_name(op) + ": " + reason);
+  };
+  if (const std::string reason = codegen::refuse(op, gpu_.facts); !reason.empty()) return no(reason);
+  // Only a limit can leave nothing to choose from.
+  const bool limited = op.max_workspace != UINT64_MAX || op.deterministic != 0;
+  if (limited && codegen::list_variants(op, gpu_.facts).empty()) {
+    return no("every variant needs more workspace than " + std::to_string(op.max_workspace) +
+              " bytes or is not deterministic");
+  }
+  support.yes();
+}
+
+void VulkanDevice::variants(const bp_op& op, std::vector<bp_variant>& list) {
+  gpu_.require_alive();
+  for (const codegen::Variant& variant : codegen::list_variants(op, gpu_.facts)) {
+    const uint32_t flags = BP_VARIANT_SLOW_BUILD | (list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0u);
+    list.push_back(sdk::make_variant(variant.name, flags, variant.workspace, variant.notes, variant.determinism,
+                                     list.empty() ? 1 : variant.prior));
+  }
+}
+
+std::unique_ptr<Kernel> VulkanDevice::prepare(const bp_op& op, const char* variant) {
+  gpu_.require_alive();
+  const std::vector<codegen::Variant> all = codegen::list_variants(op, gpu_.facts);
+  std::string names;
+  for (const codegen::Variant& candidate : all) {
+    if (variant == nullptr || candidate.name == variant) return std::make_unique<Kernel>(memory_, pipelines_, candidate);
+    names += (names.empty() ? "" : ", ") + candidate.name;
+  }
+  throw sdk::Failure(BP_E_NOT_FOUND, std::string("[vulkan] ") + sdk::op_name(op) + " has no variant '" +
+                                         (variant != nullptr ? variant : "") + "'; there are: " + names);
+}
+
+std::vector<bp_metric> VulkanDevice::sample() {
+  gpu_.require_alive();
+  const auto bytes = [](const char* name, uint64_t value) {
+    bp_metric metric{sizeof(bp_metric), BP_UNIT_BYTES, {}, static_cast<double>(value)};
+    sdk::copy_text(metric.name, sizeof(metric.name), name);
+    return metric;
+  };
+  std::vector<bp_metric> metrics{bytes("memory.used", memory_.used()), bytes("memory.reserved", memory_.reserved())};
+  if (gpu_.memory_budget) {  // of the heap, all processes together
+    const auto budget = memory_.budget();
+    metrics.push_back(bytes("memory.heap_used", budget.heapUsage[memory_.device_heap()]));
+    metrics.push_back(bytes("memory.heap_budget", budget.heapBudget[memory_.device_heap()]));
+  }
+  return metrics;
+}
+
+void* VulkanDevice::native(void* handle, uint32_t what) {
+  switch (what) {
+    case BP_NATIVE_DEVICE: return static_cast<VulkanDevice*>(handle)->gpu_.handle;
+    case BP_NATIVE_QUEUE: return static_cast<Queue*>(handle)->stream->native();
+    case BP_NATIVE_BUFFER: return reinterpret_cast<void*>(static_cast<Buffer*>(handle)->allocation.block->buffer);
+    default: throw sdk::Failure(BP_E_UNSUPPORTED, "[native] unknown kind of object " + std::to_string(what));
+  }
+}
+
+}  // namespace backplane::vulkan

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bp_device: the parts of an opened device put together, and its answers about operations.
+#pragma once
+
+#include "backplane/sdk/answers.hpp"
+#include "queue.h"
+
+namespace backplane::vulkan {
+
+class VulkanDevice {
+ public:
+  using Buffer = vulkan::Buffer;
+  using Queue = vulkan::Queue;
+  using Event = vulkan::Event;
+  using Kernel = vulkan::Kernel;
+
+  VulkanDevice(const Driver& driver, const Compiler& compiler, uint32_t index)
+      : gpu_(driver, index), memory_(gpu_), pipelines_(gpu_, compiler) {}
+
+  std::unique_ptr<Buffer> alloc(uint64_t bytes, uint32_t kind) {
+    return std::make_unique<Buffer>(memory_, memory_.take(bytes, kind));
+  }
+  std::unique_ptr<Buffer> import_host(void* data, uint64_t bytes, uint32_t /*access*/) {
+    return std::make_unique<Buffer>(memory_, memory_.import_host(data, bytes));
+  }
+  bp_memory_usage usage();
+  std::unique_ptr<Queue> create_queue() { return std::make_unique<Queue>(memory_); }
+  std::unique_ptr<Event> create_event();
+  void query(const bp_op& op, sdk::Support& support);
+  void variants(const bp_op& op, std::vector<bp_variant>& list);
+  std::unique_ptr<Kernel> prepare(const bp_op& op, const char* variant);
+  std::vector<bp_metric> sample();
+  static void* native(void* handle, uint32_t what);
+
+  Gpu& gpu() { return gpu_; }
+
+ private:
+  Gpu gpu_;
+  Memory memory_;
+  Pipelines pipelines_;
+};
+
+}  // namespace backplane::vulkan

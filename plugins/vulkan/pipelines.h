@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compute pipelines by their source text. The same text is built once, also when several threads ask at the same time;
+// the least recently used ones go when there are many, unless a kernel still holds them.
+//
+// The driver's own cache (VkPipelineCache) is kept in the host's blob cache between processes.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "compiler.h"
+#include "gpu.h"
+
+namespace backplane::vulkan {
+
+/// What launches with so many buffers have in common.
+struct Layout {
+  VkDescriptorSetLayout set = VK_NULL_HANDLE;
+  VkPipelineLayout pipeline = VK_NULL_HANDLE;
+};
+
+struct Pipeline {
+  explicit Pipeline(Gpu& gpu) : gpu(gpu) {}
+  ~Pipeline() { gpu.vk.DestroyPipeline(gpu.handle, handle, nullptr); }
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+  Gpu& gpu;
+  VkPipeline handle = VK_NULL_HANDLE;
+  const Layout* layout = nullptr;
+};
+using PipelinePtr = std::shared_ptr<const Pipeline>;
+
+class Pipelines {
+ public:
+  Pipelines(Gpu& gpu, const Compiler& compiler);
+  ~Pipelines();
+  Pipelines(const Pipelines&) = delete;
+  Pipelines& operator=(const Pipelines&) = delete;
+
+  /// [any] *built is set to true when anything had to be compiled or created.
+  PipelinePtr find(const std::string& source, const std::string& name, uint32_t buffers, bool* built);
+
+ private:
+  static constexpr size_t kCapacity = 2048;
+  struct Entry {
+    std::mutex building;
+    PipelinePtr pipeline;
+  };
+  struct DigestHash {
+    size_t operator()(const Digest& d) const { return d.words[0]; }
+  };
+  using Order = std::list<std::pair<Digest, std::shared_ptr<Entry>>>;
+
+  std::shared_ptr<Entry> entry(const Digest& key);
+  const Layout& layout(uint32_t buffers);
+  PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, uint32_t buffers);
+  void save();
+
+  Gpu& gpu_;
+  const Compiler& compiler_;
+  std::mutex mutex_;
+  std::unordered_map<uint32_t, Layout> layouts_;
+  Order order_;  // newest first
+  std::unordered_map<Digest, Order::iterator, DigestHash> index_;
+  VkPipelineCache cache_ = VK_NULL_HANDLE;
+  std::string cache_key_;
+  Digest device_;
+  Digest saved_;
+};
+
+}  // namespace backplane::vulkan
