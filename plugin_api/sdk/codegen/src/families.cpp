@@ -12,11 +12,12 @@ namespace backplane::codegen {
 
 // Each family's file defines its rows.
 extern const Family kPointwiseFamily;
+extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
 
 namespace {
 
-const Family* const kFamilies[] = {&kPointwiseFamily, &kGatherFamily};
+const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily};
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
   switch (dtype) {

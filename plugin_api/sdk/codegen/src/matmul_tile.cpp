@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matmul by tiles in the registers of single work-items (kernels/matmul_tile.kernel), with operands read in place or packed
+// into panels by launches before. For drivers that run on CPU cores, and for GPUs a choice without local memory.
+#include <algorithm>
+
+#include "backplane/sdk/program.hpp"
+#include "matmul.h"
+#include "vectors.h"
+#include "walk.h"
+
+namespace backplane::codegen {
+namespace {
+
+struct Tile {
+  uint32_t rows = 8, vectors = 2, width = 4;
+  bool pack_a = false, pack_b = false;
+  int64_t columns() const { return int64_t{vectors} * width; }
+};
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+uint64_t round_up(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// Panels hold what is computed with, so that halves are converted once.
+uint32_t panel_dtype(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16 ? uint32_t{BP_F32} : dtype; }
+
+/// One operand's panels in the workspace.
+struct Panels {
+  int64_t batch, panels, span, k;
+  uint64_t offset = 0;
+  int64_t elements() const { return batch * panels * span * k; }
+  uint64_t bytes(uint32_t dtype) const { return round_up(static_cast<uint64_t>(elements()) * sdk::dtype_size(panel_dtype(dtype))); }
+};
+Panels a_panels(const MatmulProblem& p, const Tile& t) {
+  return {p.a_shared ? 1 : p.batch, divide_up(p.m, t.rows), t.rows, p.k};
+}
+Panels b_panels(const MatmulProblem& p, const Tile& t) {
+  return {p.b_shared ? 1 : p.batch, divide_up(p.n, t.columns()), t.columns(), p.k};
+}
+
+void declare_stride(Source& source, std::string_view name, int64_t stride) {
+  if (stride == 0 || stride == 1) source.define(name, stride);
+  else source.param(name, stride);
+}
+
+Launch pack(const MatmulProblem& p, const DeviceFacts& facts, uint32_t width, char which, const Panels& panels) {
+  const bool first = which == 'a';
+  const bp_tensor_desc& x = first ? p.a() : p.b();
+  const int64_t step = first ? p.a_m : p.b_n, k_step = first ? p.a_k : p.b_k, extent = first ? p.m : p.n;
+  Source source(facts, std::string("matmul.pack_") + which);
+  while (panels.span % width != 0) width /= 2;
+  declare_vectors(source, width, p.dtype);
+  source.input("x", first ? p.a_index : p.b_index, x);
+  source.workspace("p", panel_dtype(p.dtype), panels.offset, panels.elements(), true);
+  const bool dense = step == 1;
+  if (dense) {
+    declare_vector_access(source, "x", width, p.dtype, false, false);
+    declare_vector_access(source, "p", width, panel_dtype(p.dtype), true, true);
+  }
+  source.define("DENSE", dense ? 1 : 0);
+  source.define("SPAN", panels.span);
+  source.define("STEPS", 32);
+  const int64_t chunks = divide_up(p.k, 32), total = panels.batch * panels.panels * chunks;
+  source.param("chunks", chunks);
+  source.param("panels", panels.panels);
+  source.param("extent", extent);
+  source.param("INNER", p.k);
+  source.param("total", total);
+  declare_stride(source, "x_i", step);
+  declare_stride(source, "x_k", k_step);
+  declare_walk(source, "PLACE", merge_axes({&x}, 0, panels.batch == 1 ? 0 : x.rank - 2));
+  const LinearGrid grid = linear_grid(total, facts, facts.cpu_like ? 4 : 0);
+  return source.finish(kernel_text("matmul_pack"), grid.group, grid.grid);
+}
+
+/// TILE(id): which tile a work-item has, rows running fastest, so that neighbours share the columns' operand in cache.
+std::string tile_statement(const MatmulProblem& p, const Tile& t) {
+  std::string s =
+      "int bp_rest = TO_INT(TO_UINT(id) / TO_UINT(row_tiles)); int row_tile = id - bp_rest * row_tiles; "
+      "int batch = TO_INT(TO_UINT(bp_rest) / TO_UINT(column_tiles)); int column_tile = bp_rest - batch * column_tiles; "
+      "PLACE(batch, a_place, b_place, y_place) int row0 = row_tile * ROWS, column0 = column_tile * COLUMNS; "
+      "int rows_left = ROWS_OF_RESULT - row0, skip = 0; ";
+  if (t.pack_a) s += std::string("int a_start = (") + (p.a_shared ? "" : "batch * row_tiles + ") + "row_tile) * INNER * ROWS; ";
+  else s += "int a_start = a_place; ";
+  if (t.pack_b) {
+    s += std::string("int b_start = (") + (p.b_shared ? "" : "batch * column_tiles + ") + "column_tile) * INNER * COLUMNS; ";
+  } else {
+    s += "skip = max(column0 - (COLUMNS_OF_RESULT - COLUMNS), 0); column0 -= skip; int b_start = b_place + column0; ";
+  }
+  return s + "int columns_left = COLUMNS_OF_RESULT - column0;";
+}
+
+/// Whether positions in the operand are multiples of 4 whenever they are for a column that is.
+bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis) {
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (axis != dense_axis && desc.shape[axis] > 1 && desc.strides[axis] % 4 != 0) return false;
+  }
+  return desc.shape[dense_axis] % 4 == 0;
+}
+
+Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, const Panels& a, const Panels& b) {
+  const uint32_t rank = p.y().rank, n_axis = p.swapped ? rank - 2 : rank - 1;
+  const bool glsl = facts.dialect == Dialect::glsl;
+  Source source(facts, "matmul.tile");
+  declare_vectors(source, t.width, p.dtype);
+  source.define("ROWS", t.rows);
+  source.define("VECTORS", t.vectors);
+  source.define("A_PACKED", t.pack_a ? 1 : 0);
+  if (t.pack_a) source.workspace("a", panel_dtype(p.dtype), a.offset, a.elements(), false);
+  else source.input("a", p.a_index, p.a());
+  const bool fours = t.pack_a && t.rows % 4 == 0 && t.width == 4 && facts.dialect != Dialect::opencl_c;
+  if (fours) source.vectors("a");
+  source.define("A_IN_FOURS", fours ? 1 : 0);
+  if (t.pack_b) source.workspace("b", panel_dtype(p.dtype), b.offset, b.elements(), false);
+  else source.input("b", p.b_index, p.b());
+  declare_vector_access(source, "b", t.width, t.pack_b ? panel_dtype(p.dtype) : p.dtype, false,
+                        t.pack_b || steps_in_fours(p.b(), n_axis));
+  const bool plain = p.op->program == nullptr && p.y_n == 1;
+  source.define("PLAIN", plain ? 1 : 0);
+  declare_matmul_result(source, p);
+  if (plain) declare_vector_access(source, "y", t.width, p.y().dtype, true, glsl && steps_in_fours(p.y(), n_axis));
+  declare_walk(source, "PLACE", merge_axes({&p.a(), &p.b(), &p.y()}, 0, rank - 2));
+  source.param("ROWS_OF_RESULT", p.m);
+  source.param("COLUMNS_OF_RESULT", p.n);
+  source.param("INNER", p.k);
+  declare_stride(source, "a_m", p.a_m);
+  declare_stride(source, "a_k", p.a_k);
+  declare_stride(source, "y_m", p.y_m);
+  if (t.pack_b) source.define("B_STEP", "k * COLUMNS");
+  else declare_stride(source, "b_k", p.b_k), source.define("B_STEP", "k * b_k");
+  source.define("Y_AT(m, n)", "(y_place + (m) * y_m + (n))");
+  source.define("INNER_LOOP", "for (int k = 0; k < INNER; ++k)");
+  source.define("AFTER_STEP", "");
+  source.define("TILE(id)", tile_statement(p, t));
+  const int64_t row_tiles = divide_up(p.m, t.rows), column_tiles = divide_up(p.n, t.columns());
+  source.param("row_tiles", row_tiles);
+  source.param("column_tiles", column_tiles);
+  const int64_t tiles = row_tiles * column_tiles * p.batch;
+  source.param("tiles", tiles);
+  const LinearGrid grid = linear_grid(tiles, facts, glsl && facts.cpu_like ? 4 : facts.cpu_like ? 1 : 64);
+  return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
+}
+
+Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t) {
+  Recipe recipe;
+  Panels a = a_panels(p, t), b = b_panels(p, t);
+  if (t.pack_a) b.offset = a.bytes(p.dtype);
+  if (t.pack_a) recipe.launches.push_back(pack(p, facts, t.width, 'a', a));
+  if (t.pack_b) recipe.launches.push_back(pack(p, facts, t.width, 'b', b));
+  recipe.launches.push_back(multiply(p, facts, t, a, b));
+  return recipe;
+}
+
+void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, double prior, Variants& out) {
+  std::string name = "tile@r=" + std::to_string(t.rows) + ",c=" + std::to_string(t.vectors) + "x" + std::to_string(t.width);
+  if (t.pack_a) name += ",pack_a";
+  if (t.pack_b) name += ",pack_b";
+  const bool in_place = p.b_n == 1 && p.n >= t.columns();
+  if ((!t.pack_b && !in_place) || ((t.pack_a || t.pack_b) && p.k == 0)) return;
+  uint64_t workspace = 0;
+  if (t.pack_a) workspace += a_panels(p, t).bytes(p.dtype);
+  if (t.pack_b) workspace += b_panels(p, t).bytes(p.dtype);
+  if (workspace > facts.max_binding_bytes || workspace / 2 > INT32_MAX) return;
+  out.push_back({.name = name, .workspace = workspace, .prior = prior, .determinism = BP_DETERMINISM_BATCH,
+                 .build = [p, facts, t] { return build(p, facts, t); }});
+}
+
+}  // namespace
+
+void list_tiles(const MatmulProblem& p, const DeviceFacts& facts, Variants& out) {
+  const uint32_t width = vector_width(facts, p.dtype);
+  for (const bool pack_a : {false, true}) {
+    for (const bool pack_b : {false, true}) {
+      for (const uint32_t vectors : {2u, 1u, 3u}) {
+        for (const uint32_t rows : {8u, 4u, 12u}) {
+          offer(p, facts, {rows, vectors, width, pack_a, pack_b}, 1, out);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace backplane::codegen
