@@ -14,10 +14,11 @@ namespace backplane::codegen {
 extern const Family kPointwiseFamily;
 extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
+extern const Family kReduceFamily;
 
 namespace {
 
-const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily};
+const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily, &kReduceFamily};
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
   switch (dtype) {
