@@ -17,7 +17,6 @@ constexpr int64_t kArenaBytes = 24 * 1024;     // slots of one block: most of a 
 constexpr int64_t kArenaMost = 64 * 1024;      // what a program with very many values takes at 64 elements a block
 constexpr int64_t kBlockMost = 512, kBlockLeast = 64;  // operands, constants and the next block share 48 KB of L1
 constexpr uint64_t kStreamBytes = 16u << 20;   // outputs above this bypass the caches
-constexpr int kMaxAddresses = 128;
 
 int log2_size(uint32_t dtype) { return std::countr_zero(sdk::dtype_size(dtype)); }
 void copy_bits(void* target, const void* source, uint32_t size) { std::memcpy(target, source, size); }
@@ -38,6 +37,7 @@ class Pointwise final : public Work {
     choose_blocks(inputs);
     for (size_t i = 0; i < inputs.size(); ++i) inputs_.push_back(make_input(i, inputs[i].dtype));
     for (size_t j = 0; j < outputs.size(); ++j) outputs_.push_back(make_output(j, program.outputs[j], outputs[j]));
+    plan_chains();
     drop_repeated_direct();
     find_hazards();
     make_constants();
@@ -145,6 +145,26 @@ class Pointwise final : public Work {
     if (value < inputs_.size()) inputs_[value].used = true;
     defined_.push_back(program_.value_defined[value]);
     return out;
+  }
+  void plan_chains() {
+    ChainWishes wishes;
+    for (const Output& out : outputs_) {
+      wishes.keep[out.address] = true;
+      wishes.stream[out.address] = out.streamed && out.dtype == BP_F32;
+    }
+    for (size_t i = 0; i < inputs_.size() && streams_; ++i) {
+      const Input& in = inputs_[i];
+      if (in.used && in.access == Access::direct && in.dtype == BP_F32) wishes.prefetch.push_back(static_cast<int>(i));
+    }
+    wishes.distance = static_cast<int32_t>(block_);
+    runs_ = plan_runs(program_, wishes);
+    for (const StepRun& run : runs_) {
+      asks_ahead_ = asks_ahead_ || !run.stages.empty();
+      for (const Stage& stage : run.stages) {
+        if (stage.run != isa().stream_stage) continue;
+        for (Output& out : outputs_) out.direct = out.direct || out.address == stage.address;
+      }
+    }
   }
   void drop_repeated_direct() {
     for (size_t j = 1; j < outputs_.size(); ++j) {
@@ -322,13 +342,8 @@ class Pointwise final : public Work {
                                                          (int64_t{1} << outputs_[j].log2);
       }
       const int64_t n = block.count();
-      if (streams_ && index + 1 < end) {
-        run_steps_ahead(args, address, n, block_at(index + 1));
-      } else {
-        for (const Step& step : program_.steps) {
-          step.loop(address[step.y], address[step.a], address[step.b], address[step.c], n);
-        }
-      }
+      if (streams_ && !asks_ahead_ && index + 1 < end) run_steps_ahead(args, address, n, block_at(index + 1));
+      else run_all(address, n);
       for (size_t j = 0; j < outputs_.size(); ++j) {
         if ((direct >> j & 1u) != 0) continue;
         store(outputs_[j], args.out[j], block, static_cast<const char*>(address[outputs_[j].address]), scratch);
@@ -337,6 +352,25 @@ class Pointwise final : public Work {
 #if defined(__x86_64__)
     if (streams_) __builtin_ia32_sfence();  // streamed stores are ordered before whoever reads them
 #endif
+  }
+  void run_all(void** address, int64_t n) const {
+    const IsaTable& t = isa();
+    for (const StepRun& run : runs_) {
+      int64_t done = 0;
+      if (!run.stages.empty() && n >= t.bundle) {
+        done = n - n % t.bundle;
+        t.run_chain(run.stages.data(), address, done);
+        if (done == n) continue;
+      }
+      // Where something is done it is of f32. An operand that a step does not have may be no address at all.
+      const auto at = [&](uint8_t k) {
+        return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(address[k]) + static_cast<uintptr_t>(done) * 4);
+      };
+      for (size_t s = run.first; s < run.first + run.count; ++s) {
+        const Step& step = program_.steps[s];
+        step.loop(at(step.y), at(step.a), at(step.b), at(step.c), n - done);
+      }
+    }
   }
   /// The steps of one block while the operands of the next are on their way: a share of its cache lines is asked for in
   /// front of each step, so that memory does not idle during the arithmetic.
@@ -389,7 +423,8 @@ class Pointwise final : public Work {
   std::vector<Hazard> hazards_;
   std::unique_ptr<char, Free> constants_;
   Shape shape_ = Shape::rows;
-  bool streams_ = false;
+  std::vector<StepRun> runs_;
+  bool streams_ = false, asks_ahead_ = false;  // asks_ahead_: a chain prefetches for the next block
   int64_t slot_bytes_of_element_ = 4;
   int64_t block_ = kBlockMost, blocks_ = 0, grain_ = 1;
   int64_t tile_rows_ = 1, tile_columns_ = 0, row_blocks_ = 1, column_blocks_ = 1;

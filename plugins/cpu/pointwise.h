@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // POINTWISE: a scalar program over strided operands, run block by block.
 //
-// Three stages. compile_program turns the program into steps over slots, each step a dense vector loop.
+// Four stages. compile_program turns the program into steps over slots, each step a dense vector loop. plan_runs joins
+// neighbouring steps of f32 arithmetic into chains, which pass their values on in registers.
 // collapse_space folds the operands' dimensions into as few loops as possible. Pointwise::run walks blocks of a few
 // hundred elements: operands that lie dense are used where they are, others are gathered into a slot; the steps run
 // from slot to slot in the first-level cache; the last ones write straight to dense outputs.
@@ -29,10 +30,13 @@ struct Space {
 /// Orders the loops by the first output's strides and merges those that all operands walk without a break.
 Space collapse_space(const std::vector<bp_tensor_desc>& inputs, const std::vector<bp_tensor_desc>& outputs);
 
+constexpr int kMaxAddresses = 128;
+
 /// One vector loop; y, a, b, c index the block's table of addresses.
 struct Step {
   VectorLoop loop;
   uint8_t y, a, b, c;
+  uint8_t code;  // the scalar opcode where operands and result are f32 (no half type), else 0
 };
 
 struct StepProgram {
@@ -53,6 +57,20 @@ struct StepProgram {
 };
 /// Addresses 0 ... inputs - 1 are the inputs', then constants', then slots.
 StepProgram compile_program(const Program& program, const std::vector<bp_tensor_desc>& inputs);
+
+/// Steps that are executed together: loop by loop, or as a chain where there are stages. A chain takes whole bundles of
+/// elements; the steps' loops take the rest.
+struct StepRun {
+  size_t first, count;
+  std::vector<Stage> stages;
+};
+struct ChainWishes {
+  std::array<bool, kMaxAddresses> keep{};    // is read after the last step
+  std::array<bool, kMaxAddresses> stream{};  // should bypass the caches where no later step reads it
+  std::vector<int> prefetch;                 // operands to ask for ...
+  int32_t distance = 0;                      // ... so many elements ahead
+};
+std::vector<StepRun> plan_runs(const StepProgram& program, const ChainWishes& wishes);
 
 /// Empty when every instruction has a loop here and reads only earlier values.
 std::string refuse_program(const Program& program, const std::vector<uint32_t>& input_dtypes);

@@ -168,13 +168,14 @@ class Compiler {
     owns_slot_[value] = true;
     const int n = arity(instr.code);
     const auto address = [&](int k, uint16_t v) { return static_cast<uint8_t>(k < n ? out_.value_address[v] : 0); };
-    out_.steps.push_back(
-        {loop, static_cast<uint8_t>(y), address(0, instr.a), address(1, instr.b), address(2, instr.c)});
+    const bool plain = type == kF32 && from == kF32 && !half && !cast;
+    out_.steps.push_back({loop, static_cast<uint8_t>(y), address(0, instr.a), address(1, instr.b), address(2, instr.c),
+                          static_cast<uint8_t>(plain ? instr.code : 0)});
     out_.value_defined[value] = static_cast<int>(out_.steps.size()) - 1;
     const uint16_t operands[] = {instr.a, instr.b, instr.c};
     for (int k = 0; k < n; ++k) read(operands[k]);
     if (round != nullptr) {
-      out_.steps.push_back({round, static_cast<uint8_t>(y), static_cast<uint8_t>(y), 0, 0});
+      out_.steps.push_back({round, static_cast<uint8_t>(y), static_cast<uint8_t>(y), 0, 0, 0});
     }
   }
 

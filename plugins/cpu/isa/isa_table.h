@@ -23,6 +23,19 @@ enum Storage : int { kStorageF16 = 5, kStorageBF16 = 6, kStorageCount = 7 };
 /// y[i] = f(a[i], b[i], c[i]) over n dense elements; y may be exactly a, b or c.
 using VectorLoop = void (*)(void* y, const void* a, const void* b, const void* c, int64_t n);
 
+/// One operation of a chain, see chain_loops.h: `run` is of a type that only the instruction set's own unit knows.
+using StageCode = void (*)();
+struct Stage {
+  StageCode run;
+  int32_t address;  // of the operand in memory, an index into the block's table
+  union {
+    float constant;
+    int32_t distance;
+  };
+};
+/// Where a stage's operands come from: the accumulator, memory or the stage's constant. Unary operations are kAccAcc.
+enum StageForm : int { kAccMem = 0, kMemAcc = 1, kAccConst = 2, kConstAcc = 3, kAccAcc = 4, kStageForms = 5 };
+
 /// A strided row folded into one value. Partial results of several rows combine with the same operation.
 using ReduceRow = void (*)(const void* x, int64_t stride, int64_t n, void* accumulator);
 /// accumulator[i] = op(accumulator[i], x[i]) for n dense elements.
@@ -59,6 +72,12 @@ struct IsaTable {
   VectorLoop load_f16, load_bf16;                 // storage -> f32
   VectorLoop store_f16, store_bf16;               // f32 -> storage
   VectorLoop normalize_bool;                      // any non-zero byte -> 1
+
+  StageCode stage[kStageForms][65];  // by form and scalar opcode, f32; NULL where there is none
+  StageCode load_stage, store_stage, stream_stage, prefetch_stage, end_stage;
+  /// Over n elements, a multiple of `bundle`; the last stage is end_stage.
+  void (*run_chain)(const Stage* stages, void* const* address, int64_t n);
+  int64_t bundle;
 
   /// y[i] = x[i * stride] and y[i * stride] = x[i], by element size 1, 2, 4, 8 (index log2).
   void (*gather[4])(void* y, const void* x, int64_t stride, int64_t n);
