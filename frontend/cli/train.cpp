@@ -12,6 +12,7 @@
 #include "backplane/backplane.h"
 #include "backplane/data/batches.h"
 #include "backplane/data/images.h"
+#include "backplane/graph/runtime.h"
 #include "backplane/graph/trace.h"
 #include "backplane/io/atomic_file.h"
 #include "cli/command.h"
@@ -141,7 +142,11 @@ std::string node_line(const Device& device, const std::pair<size_t, size_t>& nod
   const std::string fallback = nodes.second == 0
                                    ? "nothing fell back to the host"
                                    : fmt::format("{} fell back to the host (see: backplane explain)", nodes.second);
-  return fmt::format("{} ran {} nodes a step, {}", device.name(), nodes.first, fallback);
+  const graph::Stream::Builds builds = device.stream()->builds();
+  const std::string compiled = builds.kernels == 0 ? ""
+                                                   : fmt::format("; {} kernels were compiled, in {:.2f} s",
+                                                                 builds.kernels, 1e-9 * static_cast<double>(builds.time_ns));
+  return fmt::format("{} ran {} nodes a step, {}{}", device.name(), nodes.first, fallback, compiled);
 }
 
 nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& images, const Device& device,
@@ -153,6 +158,7 @@ nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& ima
   const auto optional = [](const std::string& text) {
     return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
   };
+  const graph::Stream::Builds builds = device.stream()->builds();
   return {{"schema", 1},
           {"command", "train"},
           {"data", {{"name", o.data}, {"train_images", images.train.count}, {"test_images", images.test.count}}},
@@ -164,6 +170,7 @@ nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& ima
           {"seed", o.seed},
           {"epochs", epochs},
           {"nodes", {{"device", result.nodes.first}, {"fallback", result.nodes.second}}},
+          {"compiled", {{"kernels", builds.kernels}, {"seconds", 1e-9 * static_cast<double>(builds.time_ns)}}},
           {"interrupted", interrupted.load()},
           {"test_accuracy", interrupted ? nlohmann::ordered_json() : nlohmann::ordered_json(result.accuracy)},
           {"saved", optional(o.save)},

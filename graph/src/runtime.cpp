@@ -61,6 +61,7 @@ struct Stream::Caches {
   std::mutex mutex;
   BoundedCache<std::shared_ptr<const host::Kernel>> kernels;
   BoundedCache<host::Support> supports;
+  Builds builds;
 };
 
 Storage::Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes)
@@ -185,6 +186,8 @@ std::shared_ptr<const host::Kernel> Stream::kernel(const KernelOp& op, const std
     return device_->prepare(raw, variant.empty() ? nullptr : variant.c_str());
   }));
   const std::lock_guard lock(caches_->mutex);
+  caches_->builds.kernels += kernel->build_time_ns != 0;
+  caches_->builds.time_ns += kernel->build_time_ns;
   if (auto* found = caches_->kernels.find(key)) return *found;
   return caches_->kernels.insert(key, std::move(kernel));
 }
@@ -198,6 +201,11 @@ host::Support Stream::support(const KernelOp& op) {
   host::Support answer = op.with_op([&](const bp_op& raw) { return device_->query(raw); });
   const std::lock_guard lock(caches_->mutex);
   return caches_->supports.insert(key, std::move(answer));
+}
+
+Stream::Builds Stream::builds() const {
+  const std::lock_guard lock(caches_->mutex);
+  return caches_->builds;
 }
 
 Stream::Usage Stream::usage() const {

@@ -73,6 +73,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
     uint64_t in_use = 0, pooled = 0, peak = 0;
   };
   Usage usage() const;
+  /// What the device says it spent on compiling kernels; those that came from a cache count as nothing.
+  struct Builds {
+    size_t kernels = 0;  ///< compiled
+    uint64_t time_ns = 0;
+  };
+  Builds builds() const;
 
  private:
   friend class Storage;
