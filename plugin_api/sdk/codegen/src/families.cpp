@@ -15,10 +15,12 @@ extern const Family kPointwiseFamily;
 extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
 extern const Family kReduceFamily;
+extern const Family kScatterAddFamily;
+extern const Family kRandomFamily;
 
 namespace {
 
-const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily, &kReduceFamily};
+const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily, &kReduceFamily, &kScatterAddFamily, &kRandomFamily};
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
   switch (dtype) {

@@ -209,7 +209,9 @@ Recipe build_runs(const bp_op& op, const DeviceFacts& facts, int64_t run) {
   source.param("rows_per_item", rows_per_item);
   text.locate(rows.outer);
   text.element(&rows.strides);
-  source.define("LOOP", is_vectorisable(*op.program, facts) ? "INDEPENDENT_ITERATIONS" : "");
+  // Compilers compare up to 8 pairs of addresses before the loop; beyond, they have to be told (and may grumble).
+  const uint32_t pairs = op.num_outputs * op.num_inputs + op.num_outputs * (op.num_outputs - 1) / 2;
+  source.define("LOOP", pairs > 8 && is_vectorisable(*op.program, facts) ? "INDEPENDENT_ITERATIONS" : "");
   const LinearGrid grid = linear_grid(total, facts, 1);
   return {{source.finish(kernel_text("pointwise_runs"), grid.group, grid.grid)}};
 }

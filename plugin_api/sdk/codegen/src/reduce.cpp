@@ -168,7 +168,6 @@ Launch build_first(const Problem& p, const DeviceFacts& facts, const Plan& plan)
   source.define("LANES", plan.width);
   source.define("COLUMNS", columns ? 1 : 0);
   source.define("SPLIT_ROW", split_row ? 1 : 0);
-  source.define("LANE_LOOP", "INDEPENDENT_ITERATIONS");
   const int64_t blocks_per_row = (p.kept_inner() + plan.width - 1) / plan.width;
   const int64_t blocks = columns ? p.kept.count / p.kept_inner() * blocks_per_row : p.kept.count;
   source.param("blocks", blocks);
