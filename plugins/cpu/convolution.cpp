@@ -224,6 +224,7 @@ class Im2col final : public Work {
 void list_plain(const Op& op, Candidates& out) {
 #if defined(BACKPLANE_CPU_ONEDNN)
   list_onednn_convolution(op, out);
+  list_onednn_product(op, out);
 #endif
   // The generic kernel takes f32 with w, y and dx dense; everything else is copied there.
   Op dense = op;

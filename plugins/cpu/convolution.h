@@ -29,6 +29,8 @@ void list_im2col(const Op& op, Candidates& out);
 #if defined(BACKPLANE_CPU_ONEDNN)
 /// oneDNN's implementations over several layouts, the epilogue as post-ops where it fits (onednn_convolution.cpp).
 void list_onednn_convolution(const Op& op, Candidates& out);
+/// Filters of one tap as MATMUL (onednn_product.cpp); nothing for other convolutions.
+void list_onednn_product(const Op& op, Candidates& out);
 #endif
 
 }  // namespace backplane::cpu
