@@ -12,15 +12,22 @@ namespace backplane::codegen {
 
 // Each family's file defines its rows.
 extern const Family kPointwiseFamily;
+extern const Family kReduceFamily;
 extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
-extern const Family kReduceFamily;
 extern const Family kScatterAddFamily;
+extern const Family kSoftmaxFamily;
+extern const Family kSoftmaxGradFamily;
+extern const Family kLogSoftmaxFamily;
+extern const Family kLogSoftmaxGradFamily;
 extern const Family kRandomFamily;
 
 namespace {
 
-const Family* const kFamilies[] = {&kPointwiseFamily, &kMatmulFamily, &kGatherFamily, &kReduceFamily, &kScatterAddFamily, &kRandomFamily};
+const Family* const kFamilies[] = {
+    &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kSoftmaxFamily,
+    &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kRandomFamily,
+};
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
   switch (dtype) {

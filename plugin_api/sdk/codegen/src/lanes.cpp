@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lanes.h"
+
+#include <algorithm>
+#include <string>
+
+#include "dialect.h"
+
+namespace backplane::codegen {
+namespace {
+
+std::string number(int64_t n) { return std::to_string(n); }
+
+// Lanes are OpenCL's vector types.
+constexpr std::string_view kOpenClLanes = R"(
+#define BP_JOIN2(a, b) a##b
+#define BP_JOIN(a, b) BP_JOIN2(a, b)
+#define LANES BP_JOIN(float, WIDTH)
+#define LANES_INT BP_JOIN(int, WIDTH)
+#define LANES_OF(x) ((LANES)(x))
+#define AS_LANES(x) BP_JOIN(as_float, WIDTH)(x)
+#define AS_LANES_INT(x) BP_JOIN(as_int, WIDTH)(x)
+#define LANES_LESS(x, limit, yes, no) ((x) < (limit) ? (LANES)(yes) : (no))
+)";
+
+// The only vector of GLSL that is worth it: vec4.
+constexpr std::string_view kGlslLanes = R"(
+#define LANES vec4
+#define LANES_INT ivec4
+#define LANES_OF(x) vec4(x)
+#define AS_LANES(x) intBitsToFloat(x)
+#define AS_LANES_INT(x) floatBitsToInt(x)
+#define LANES_LESS(x, limit, yes, no) mix(no, vec4(yes), lessThan(x, vec4(limit)))
+#define LANES_LARGER(a, b) max(a, b)
+#define LANES_SUM(v) (((v).x + (v).z) + ((v).y + (v).w))
+#define LANES_TOP(v) max(max((v).x, (v).z), max((v).y, (v).w))
+)";
+
+constexpr std::string_view kScalarLanes = R"(
+#define LANES REAL
+#define LANES_INT int
+#define LANES_OF(x) (x)
+#define AS_LANES(x) AS_FLOAT(x)
+#define AS_LANES_INT(x) AS_INT(x)
+#define LANES_LESS(x, limit, yes, no) ((x) < (limit) ? (yes) : (no))
+#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define LANES_SUM(v) (v)
+#define LANES_TOP(v) (v)
+)";
+
+// e^x = 2^n e^r with |r| <= log(2) / 2: the polynomial and the two parts of log(2) of Cephes (expf). The rounding to n
+// by adding 1.5 * 2^23 leaves n in the low bits; where a compiler may cancel that sum, floor and a conversion do the
+// same.
+constexpr std::string_view kExp = R"(
+FN LANES lanes_exp(LANES x) {
+#if defined(BP_ROUND_BY_SUM)
+  LANES shifted = FMA(x, LANES_OF(1.44269504f), LANES_OF(12582912.0f));
+  LANES n = shifted - LANES_OF(12582912.0f);
+  LANES_INT exponent = AS_LANES_INT(shifted) << 23;
+#else
+  LANES n = floor(FMA(x, LANES_OF(1.44269504f), LANES_OF(0.5f)));
+  LANES_INT exponent = LANES_INT(n) << 23;
+#endif
+  LANES r = FMA(n, LANES_OF(-0.693359375f), x);
+  r = FMA(n, LANES_OF(2.12194440e-4f), r);
+  LANES p = FMA(LANES_OF(1.9875691500e-4f), r, LANES_OF(1.3981999507e-3f));
+  p = FMA(p, r, LANES_OF(8.3334519073e-3f));
+  p = FMA(p, r, LANES_OF(4.1665795894e-2f));
+  p = FMA(p, r, LANES_OF(1.6666665459e-1f));
+  p = FMA(p, r, LANES_OF(5.0000001201e-1f));
+  p = FMA(p, r * r, r) + LANES_OF(1.0f);
+  LANES e = AS_LANES(AS_LANES_INT(p) + exponent);
+  e = LANES_LESS(x, -87.33654f, 0.0f, e);
+  return LANES_LESS(LANES_OF(88.72283f), x, INF, e);
+}
+#define LANES_EXP(v) lanes_exp(v)
+)";
+
+/// Folds halves of an OpenCL vector: "sum" or "top" of `width` lanes.
+std::string fold(std::string_view name, uint32_t width, std::string_view open, std::string_view middle) {
+  std::string text = "FN float lanes_" + std::string(name) + "(LANES v) {\n";
+  std::string last = "v";
+  for (uint32_t half = width / 2; half >= 1; half /= 2) {
+    const std::string part = "v" + number(half);
+    text += "  float" + (half == 1 ? std::string() : number(half)) + " " + part + " = " + std::string(open) + last +
+            ".lo" + std::string(middle) + last + ".hi);\n";
+    last = part;
+  }
+  return text + "  return " + last + ";\n}\n";
+}
+
+void declare_functions(Source& source, uint32_t width, uint32_t dtype) {
+  if (dtype == BP_F64)
+    return source.text(
+        "#define LANES_EXP(v) exp(v)\n#define REAL_EXP(v) exp(v)\n#define REAL_LOG(v) log(v)\n#define LANES_LOG(v) "
+        "log(v)");
+  source.include("scalar_exp");
+  source.include("scalar_log");
+  source.text("#define REAL_EXP(v) s_exp(v)\n#define REAL_LOG(v) s_log(v)");
+  if (width == 1) return source.text("#define LANES_EXP(v) s_exp(v)\n#define LANES_LOG(v) s_log(v)");
+  if (source.facts().dialect == Dialect::glsl) {
+    source.text("#define LANES_LOG(v) vec4(s_log((v).x), s_log((v).y), s_log((v).z), s_log((v).w))");
+  } else {
+    source.text("#define LANES_LOG(v) log(v)");
+  }
+  if (source.facts().dialect != Dialect::glsl) source.text("#define BP_ROUND_BY_SUM");
+  source.text(kExp);
+}
+
+}  // namespace
+
+uint32_t lane_width(const DeviceFacts& facts, uint32_t dtype, int64_t wish) {
+  if (dtype == BP_F64 || facts.dialect == Dialect::cuda || !facts.cpu_like || wish < 3) return 1;
+  const uint32_t widest = facts.dialect == Dialect::glsl ? 4 : 16;
+  uint32_t width = 4;
+  while (width * 2 <= std::min(widest, facts.vector_width)) width *= 2;
+  return width;
+}
+
+void declare_lanes(Source& source, uint32_t width, uint32_t dtype) {
+  const DeviceFacts& facts = source.facts();
+  source.define("WIDTH", width);
+  source.define("REAL", compute_type(dtype));
+  if (width == 1)
+    source.text(kScalarLanes);
+  else if (facts.dialect == Dialect::glsl)
+    source.text(kGlslLanes);
+  else {
+    source.text(kOpenClLanes);
+    source.text("#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))");
+    source.text(fold("sum", width, "(", " + "));
+    source.text(fold("top", width, "fmax(", ", "));
+    source.text("#define LANES_SUM(v) lanes_sum(v)\n#define LANES_TOP(v) lanes_top(v)");
+  }
+  declare_functions(source, width, dtype);
+}
+
+void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, uint32_t width, int64_t step,
+                         bool written, bool vectors) {
+  const std::string x(name);
+  if (width == 1) {
+    source.text("#define GET_" + x + "(i, left, fill) LOAD_" + x + "(i)");
+    if (written) source.text("#define PUT_" + x + "(i, v, left) STORE_" + x + "(i, v)");
+    return;
+  }
+  const bool glsl = source.facts().dialect == Dialect::glsl;
+  std::string distance = number(step);
+  if (step != 0 && step != 1) source.param(distance = x + "_step", step);
+  std::string all, part, stores;
+  for (uint32_t lane = 0; lane < width; ++lane) {
+    const std::string at = "(i)" + (lane == 0 ? "" : " + " + number(lane) + " * " + distance),
+                      load = "LOAD_" + x + "(" + at + ")";
+    const std::string value =
+        glsl ? std::string("bp_v.") + "xyzw"[lane] : std::string("bp_v.s") + "0123456789abcdef"[lane];
+    all += (lane == 0 ? "" : ", ") + load;
+    part += lane == 0 ? load : ", " + number(lane) + " < (left) ? " + load + " : (fill)";
+    stores += "if (" + number(lane) + " < (left)) { STORE_" + x + "(" + at + ", " + value + "); } ";
+  }
+  const std::string w = number(width), open = glsl ? "vec4(" : "(LANES)(", here = x + " + (" + x + "_at + (i))";
+  std::string whole = open + all + ")", store;
+  if (step == 0) {
+    whole = "LANES_OF(LOAD_" + x + "(i))";
+  } else if (step == 1 && glsl && vectors) {
+    source.vectors(name);
+    whole = "LOAD4_" + x + "(i)";
+    store = "STORE4_" + x + "(i, v)";
+  } else if (step == 1 && !glsl && dtype == BP_F32) {
+    whole = "vload" + w + "(0, " + here + ")";
+    store = "vstore" + w + "(v, 0, " + here + ")";
+  } else if (step == 1 && !glsl && dtype == BP_F16) {
+    whole = "vload_half" + w + "(0, " + here + ")";
+    store = "vstore_half" + w + "_rte(v, 0, " + here + ")";
+  } else if (step == 1 && !glsl && dtype == BP_BF16) {
+    whole = "as_float" + w + "(convert_uint" + w + "(vload" + w + "(0, " + here + ")) << 16)";
+  }
+  source.text("#define GET_" + x + "(i, left, fill) ((left) >= WIDTH ? " + whole + " : " +
+              (step == 0 ? whole : open + part + ")") + ")");
+  if (!written) return;
+  const std::string some = "{ LANES bp_v = v; " + stores + "}";
+  source.text("#define PUT_" + x + "(i, v, left) { " +
+              (store.empty() ? some : "if ((left) >= WIDTH) { " + store + "; } else " + some) + " }");
+}
+
+}  // namespace backplane::codegen

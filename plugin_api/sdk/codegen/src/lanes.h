@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values of several lanes in a kernel text, for devices whose work-items should run over many elements each: a CPU that
+// runs OpenCL or Vulkan fills its vector registers from them. A width of 1 makes the same text a scalar kernel.
+//
+// declare_lanes defines, for a width W and an element type
+//
+//   REAL LANES WIDTH          the element's type, the type of W of them, W
+//   LANES_OF(x)               all lanes alike
+//   LANES_LARGER(a, b)        the larger of each lane; with NaN either may come out
+//   LANES_SUM(v) LANES_TOP(v) a REAL: all lanes added, the largest lane
+//   LANES_EXP(v)              e^x; NaN stays NaN; below the least normal number 0
+//   LANES_LOG(v) REAL_EXP(x) REAL_LOG(x)
+//
+// and declare_lane_access, for a buffer declared as `x`
+//
+//   GET_x(i, left, fill)      elements i, i + step, ...; lanes from `left` on are `fill`
+//   PUT_x(i, v, left)         the first `left` lanes
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "source.h"
+
+namespace backplane::codegen {
+
+/// The lanes that suit the device and elements of this dtype; 1 where only `wish` < 3 elements would fill them. Lanes
+/// that are not filled cost less than another kernel to compile.
+uint32_t lane_width(const DeviceFacts& facts, uint32_t dtype, int64_t wish);
+
+/// `dtype` is that of the elements to compute in: f32 or f64.
+void declare_lanes(Source& source, uint32_t width, uint32_t dtype);
+
+/// `step` is the distance of neighbouring lanes in elements; 0 and 1 are part of the text, others an argument.
+/// `vectors`: positions are multiples of 4, so that an aligned text may load four at once (see Source::vectors).
+void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, uint32_t width, int64_t step,
+                         bool written, bool vectors = false);
+
+}  // namespace backplane::codegen
