@@ -110,10 +110,12 @@ Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t,
   const bool fours = t.pack_a && t.rows % 4 == 0 && t.width == 4 && facts.dialect != Dialect::opencl_c;
   if (fours) source.vectors("a");
   source.define("A_IN_FOURS", fours ? 1 : 0);
+  declare_cursor(source, "a", 1, t.pack_a ? panel_dtype(p.dtype) : p.dtype);
   if (t.pack_b) source.workspace("b", panel_dtype(p.dtype), b.offset, b.elements(), false);
   else source.input("b", p.b_index, p.b());
   declare_vector_access(source, "b", t.width, t.pack_b ? panel_dtype(p.dtype) : p.dtype, false,
                         t.pack_b || steps_in_fours(p.b(), n_axis));
+  declare_cursor(source, "b", t.width, t.pack_b ? panel_dtype(p.dtype) : p.dtype);
   const bool plain = p.op->program == nullptr && p.y_n == 1;
   source.define("PLAIN", plain ? 1 : 0);
   declare_matmul_result(source, p);
@@ -125,11 +127,11 @@ Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t,
   declare_stride(source, "a_m", p.a_m);
   declare_stride(source, "a_k", p.a_k);
   declare_stride(source, "y_m", p.y_m);
-  if (t.pack_b) source.define("B_STEP", "k * COLUMNS");
-  else declare_stride(source, "b_k", p.b_k), source.define("B_STEP", "k * b_k");
+  source.define("B_PLACE", "0");
+  if (!t.pack_b) declare_stride(source, "b_k", p.b_k);
+  source.define("NEXT_B", t.pack_b ? "b_here += COLUMNS;" : "b_here += b_k;");
   source.define("Y_AT(m, n)", "(y_place + (m) * y_m + (n))");
   source.define("INNER_LOOP", "for (int k = 0; k < INNER; ++k)");
-  source.define("AFTER_STEP", "");
   source.define("TILE(id)", tile_statement(p, t));
   const int64_t row_tiles = divide_up(p.m, t.rows), column_tiles = divide_up(p.n, t.columns());
   source.param("row_tiles", row_tiles);
@@ -166,16 +168,40 @@ void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, doub
 
 }  // namespace
 
+namespace {
+
+/// Tiles that fill the vector registers without spilling, best first, by vector width (16: 32 registers, 8: 16). Figures in
+/// docs/results: on AVX-512 the first reached oneDNN's speed, the others win on some shapes.
+struct Shape {
+  uint32_t width, rows, vectors;
+};
+constexpr Shape kShapes[] = {
+    {16, 8, 2}, {16, 12, 2}, {16, 8, 3}, {16, 8, 1}, {8, 6, 2}, {8, 4, 2}, {8, 8, 1}, {4, 8, 2}, {4, 4, 4}, {4, 4, 2}, {2, 4, 2}, {1, 4, 4},
+};
+constexpr Shape kRowShapes[] = {{16, 1, 4}, {8, 1, 4}, {4, 1, 4}, {2, 1, 4}, {1, 1, 4}};
+
+}  // namespace
+
 void list_tiles(const MatmulProblem& p, const DeviceFacts& facts, Variants& out) {
   const uint32_t width = vector_width(facts, p.dtype);
-  for (const bool pack_a : {false, true}) {
-    for (const bool pack_b : {false, true}) {
-      for (const uint32_t vectors : {2u, 1u, 3u}) {
-        for (const uint32_t rows : {8u, 4u, 12u}) {
-          offer(p, facts, {rows, vectors, width, pack_a, pack_b}, 1, out);
-        }
-      }
+  if (p.m == 1) {
+    for (const Shape& s : kRowShapes) {
+      if (s.width == width) offer(p, facts, {s.rows, s.vectors, width}, 0.5, out);
     }
+  }
+  // Rows far apart cost address translations and collide in the caches; then copying pays although all is read once more.
+  const bool near = p.n * p.k <= 512 * 1024 && p.b_k <= 1024;
+  bool first = true;
+  for (const Shape& s : kShapes) {
+    if (s.width != width) continue;
+    const Tile in_place{s.rows, s.vectors, width}, packed{s.rows, s.vectors, width, false, true},
+        both{s.rows, s.vectors, width, true, true};
+    if (near) offer(p, facts, in_place, 1, out);
+    if (first && facts.dialect == Dialect::glsl) offer(p, facts, both, 1, out);
+    offer(p, facts, packed, 1.05, out);
+    if (first && !near) offer(p, facts, in_place, 2, out);
+    if (first && facts.dialect != Dialect::glsl) offer(p, facts, both, 1.1, out);
+    first = false;
   }
 }
 

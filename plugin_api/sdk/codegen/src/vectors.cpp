@@ -14,16 +14,20 @@ constexpr const char* kLaneNames = "0123456789abcdef";
 
 std::string number(int64_t n) { return std::to_string(n); }
 
-/// Elements one by one through LOAD_x and STORE_x.
-void declare_single_access(Source& source, const std::string& x, const std::string& make, uint32_t width, bool written) {
-  std::string values, stores;
+std::string single_stores(const std::string& x, uint32_t width) {
+  std::string stores;
   for (uint32_t lane = 0; lane < width; ++lane) {
-    const std::string at = "((i) + " + number(lane) + ")";
-    values += (lane == 0 ? "" : ", ") + ("LOAD_" + x + at);
-    stores += "STORE_" + x + "(" + at + ", bp_v." + (width == 4 ? std::string(1, "xyzw"[lane]) : std::string("s") + kLaneNames[lane]) + "); ";
+    const std::string value = width == 4 ? std::string(1, "xyzw"[lane]) : std::string("s") + kLaneNames[lane];
+    stores += "STORE_" + x + "((i) + " + number(lane) + ", bp_v." + value + "); ";
   }
-  source.text("#define VLOAD_" + x + "(i) " + make + "(" + values + ")");
-  if (written) source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + stores + "}");
+  return stores;
+}
+
+/// OpenCL: a vector from a pointer.
+std::string vector_load(uint32_t dtype, uint32_t width, const std::string& from) {
+  const std::string w = number(width), load = "vload" + w + "(0, " + from + ")";
+  if (dtype == BP_F16) return "vload_half" + w + "(0, " + from + ")";
+  return dtype == BP_BF16 ? "as_float" + w + "(convert_uint" + w + "(" + load + ") << 16)" : load;
 }
 
 }  // namespace
@@ -40,6 +44,7 @@ void declare_vectors(Source& source, uint32_t width, uint32_t dtype) {
   const bool floats = sdk::is_float(dtype);
   source.define("WIDTH", width);
   source.define("REAL", real);
+  source.define("DISTANCE", dialect == Dialect::opencl_c && source.facts().cpu_like ? "long" : "int");
   source.define("ZERO", !floats ? "0" : dtype == BP_F64 ? "0.0" : "0.0f");
   // GLSL has fma for double too; CUDA's FMA is fmaf.
   const bool fused = floats && !(dtype == BP_F64 && dialect == Dialect::cuda);
@@ -72,26 +77,35 @@ void declare_vector_access(Source& source, std::string_view name, uint32_t width
     return;
   }
   if (dialect != Dialect::opencl_c) {
-    if (!aligned) return declare_single_access(source, x, "make_float4", width, written);
+    if (!aligned) {
+      const std::string at = "#define VLOAD_" + x + "(i) make_float4(";
+      source.text(at + "LOAD_" + x + "(i), LOAD_" + x + "((i) + 1), LOAD_" + x + "((i) + 2), LOAD_" + x + "((i) + 3))");
+      if (written) source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + single_stores(x, width) + "}");
+      return;
+    }
     source.vectors(name);
     source.text("#define VLOAD_" + x + "(i) LOAD4_" + x + "(i)");
     if (written) source.text("#define VSTORE_" + x + "(i, v) STORE4_" + x + "(i, v)");
     return;
   }
-  const std::string here = "0, " + x + " + (" + x + "_at + (i))";
-  std::string load = "vload" + w + "(" + here + ")", store = "vstore" + w + "(v, " + here + ")";
-  if (dtype == BP_F16) {
-    load = "vload_half" + w + "(" + here + ")";
-    store = "vstore_half" + w + "_rte(v, " + here + ")";
-  } else if (dtype == BP_BF16) {
-    load = "as_float" + w + "(convert_uint" + w + "(" + load + ") << 16)";
-    if (written) declare_single_access(source, x, "(VEC)", width, true);
-    source.text("#undef VLOAD_" + x);
-    source.text("#define VLOAD_" + x + "(i) " + load);
-    return;
+  const std::string here = x + " + (" + x + "_at + (i))";
+  source.text("#define VLOAD_" + x + "(i) " + vector_load(dtype, width, here));
+  if (!written) return;
+  if (dtype == BP_BF16) return source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + single_stores(x, width) + "}");
+  source.text("#define VSTORE_" + x + "(i, v) " + (dtype == BP_F16 ? "vstore_half" + w + "_rte" : "vstore" + w) + "(v, 0, " + here + ")");
+}
+
+void declare_cursor(Source& source, std::string_view name, uint32_t width, uint32_t dtype) {
+  const std::string x(name);
+  const DeviceFacts& facts = source.facts();
+  if (facts.dialect != Dialect::opencl_c) {
+    source.text("#define CURSOR_" + x + " int\n#define CURSOR_AT_" + x + "(i) (i)");
+    return source.text("#define AT_" + x + "(c, i) LOAD_" + x + "((c) + (i))\n#define VAT_" + x + "(c, i) VLOAD_" + x + "((c) + (i))");
   }
-  source.text("#define VLOAD_" + x + "(i) " + load);
-  if (written) source.text("#define VSTORE_" + x + "(i, v) " + store);
+  source.text("#define CURSOR_" + x + " __global const " + std::string(storage_type(facts.dialect, dtype)) + "*");
+  source.text("#define CURSOR_AT_" + x + "(i) (" + x + " + (" + x + "_at + (i)))");
+  source.text("#define AT_" + x + "(c, i) " + load_expression(facts.dialect, dtype, "(c)", "(i)"));
+  source.text("#define VAT_" + x + "(c, i) " + (width == 1 ? "AT_" + x + "(c, i)" : vector_load(dtype, width, "(c) + (i)")));
 }
 
 }  // namespace backplane::codegen
