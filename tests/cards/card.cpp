@@ -54,7 +54,8 @@ bp_error make_error() {
   return error;
 }
 
-Card::Card(const char* path, std::map<std::string, std::string> settings) : settings_(std::move(settings)) {
+Card::Card(const char* path, std::map<std::string, std::string> settings, std::map<std::string, std::string>* blobs)
+    : settings_(std::move(settings)), blobs_(blobs) {
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) give_up(dlerror());
   auto entry = reinterpret_cast<bp_plugin_entry>(dlsym(library, BP_PLUGIN_ENTRY_NAME));
@@ -74,14 +75,31 @@ Card::Card(const char* path, std::map<std::string, std::string> settings) : sett
     std::memcpy(value, at->second.c_str(), *length + 1);
     return BP_OK;
   };
-  host_.device_event = [](void*, uint32_t, const bp_error*) {};
+  if (blobs_ != nullptr) {
+    host_.cache_get = [](void* self, const char* key, void* data, uint64_t capacity, uint64_t* length) -> bp_status {
+      const auto& all = *static_cast<Card*>(self)->blobs_;
+      const auto at = all.find(key);
+      if (at == all.end()) return BP_E_NOT_FOUND;
+      *length = at->second.size();
+      if (capacity < *length) return BP_INCOMPLETE;
+      std::memcpy(data, at->second.data(), *length);
+      return BP_OK;
+    };
+    host_.cache_put = [](void* self, const char* key, const void* data, uint64_t length) -> bp_status {
+      (*static_cast<Card*>(self)->blobs_)[key] = {static_cast<const char*>(data), length};
+      return BP_OK;
+    };
+  }
+  host_.device_event = [](void* self, uint32_t, const bp_error* what) {
+    static_cast<Card*>(self)->device_events.push_back(*what);
+  };
   bp_error error = make_error();
   check(entry(&host_, &api, &error), error, "entry");
   check(api->create(&host_, &plugin, &error), error, "create");
   check(api->open(plugin, 0, &device, &error), error, "open");
-  memory = static_cast<const bp_memory_api*>(api->get_interface(plugin, BP_INTERFACE_MEMORY, BP_VERSION(1, 0)));
-  queues = static_cast<const bp_queue_api*>(api->get_interface(plugin, BP_INTERFACE_QUEUE, BP_VERSION(1, 0)));
-  kernels = static_cast<const bp_kernels_api*>(api->get_interface(plugin, BP_INTERFACE_KERNELS, BP_VERSION(1, 0)));
+  memory = interface<bp_memory_api>(BP_INTERFACE_MEMORY);
+  queues = interface<bp_queue_api>(BP_INTERFACE_QUEUE);
+  kernels = interface<bp_kernels_api>(BP_INTERFACE_KERNELS);
   if (memory == nullptr || queues == nullptr || kernels == nullptr) give_up("a required interface is missing");
   check(queues->create(device, &queue, &error), error, "queue");
 }

@@ -28,7 +28,9 @@ const CardFacts& card_facts();
 /// A plugin loaded with plain dlopen, its device 0 opened with the given settings. Aborts the test run when it cannot.
 class Card {
  public:
-  Card(const char* path, std::map<std::string, std::string> settings = {});
+  /// `blobs` is the host's cache; without one the host has none.
+  explicit Card(const char* path, std::map<std::string, std::string> settings = {},
+                std::map<std::string, std::string>* blobs = nullptr);
   ~Card();
   Card(const Card&) = delete;
   Card& operator=(const Card&) = delete;
@@ -43,10 +45,16 @@ class Card {
   bp_plugin* plugin = nullptr;
   bp_device* device = nullptr;
   bp_queue* queue = nullptr;
+  template <class Table>
+  const Table* interface(const char* name) const {
+    return static_cast<const Table*>(api->get_interface(plugin, name, BP_VERSION(1, 0)));
+  }
   std::vector<std::string> log;
+  std::vector<bp_error> device_events;
 
  private:
   std::map<std::string, std::string> settings_;
+  std::map<std::string, std::string>* blobs_;
   bp_host host_{};
 };
 

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the card promises beside right numbers: memory, uploads that overtake nothing, recordings, time stamps, threads.
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <thread>
+
+#include "opencl/small_op.h"
+
+namespace card_test {
+namespace {
+
+TEST(OpenClMemory, IsCountedAndReused) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  const auto used = [&] {
+    bp_memory_usage usage{};
+    usage.size = sizeof(usage);
+    EXPECT_EQ(card.memory->usage(card.device, &usage, &error), BP_OK);
+    return usage.used;
+  };
+  const uint64_t before = used();
+  for (uint32_t kind : {BP_MEMORY_DEVICE, BP_MEMORY_STAGING}) {
+    for (uint64_t bytes : {uint64_t{1}, uint64_t{257}, uint64_t{5000}, uint64_t{5'000'001}}) {
+      void* first = nullptr;
+      for (int round = 0; round < 2; ++round) {
+        bp_buffer* buffer = nullptr;
+        ASSERT_EQ(card.memory->alloc(card.device, bytes, kind, &buffer, &error), BP_OK) << error.message;
+        EXPECT_EQ(used(), before + bytes);
+        void* data = nullptr;
+        ASSERT_EQ(card.memory->host_pointer(buffer, &data, &error), BP_OK) << error.message;
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
+        std::memset(data, 1, bytes);
+        if (round == 0) first = data;
+        else EXPECT_EQ(data, first);
+        card.memory->free(buffer);
+      }
+    }
+  }
+  EXPECT_EQ(used(), before);
+}
+
+TEST(OpenClMemory, PiecesOfAllSizesDoNotOverlap) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  struct Piece {
+    bp_buffer* buffer;
+    unsigned char* data;
+    uint64_t bytes;
+    unsigned char mark;
+  };
+  std::vector<Piece> pieces;
+  uint64_t random = 1;
+  for (int step = 0; step < 4000; ++step) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    const uint64_t draw = random >> 33;
+    if (pieces.size() > 200 || (draw % 3 == 0 && !pieces.empty())) {
+      const size_t at = draw % pieces.size();
+      const Piece& piece = pieces[at];
+      EXPECT_TRUE(piece.data[0] == piece.mark && piece.data[piece.bytes - 1] == piece.mark) << step;
+      card.memory->free(piece.buffer);
+      pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(at));
+      continue;
+    }
+    Piece piece{nullptr, nullptr, 1 + draw % (draw % 50 == 0 ? 3'000'000 : 20'000), static_cast<unsigned char>(step)};
+    ASSERT_EQ(card.memory->alloc(card.device, piece.bytes, BP_MEMORY_DEVICE, &piece.buffer, &error), BP_OK);
+    void* data = nullptr;
+    ASSERT_EQ(card.memory->host_pointer(piece.buffer, &data, &error), BP_OK);
+    piece.data = static_cast<unsigned char*>(data);
+    piece.data[0] = piece.data[piece.bytes - 1] = piece.mark;
+    pieces.push_back(piece);
+  }
+  for (const Piece& piece : pieces) card.memory->free(piece.buffer);
+}
+
+TEST(OpenClMemory, RunningOutLeavesTheDeviceUsable) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  bp_buffer* buffer = nullptr;
+  EXPECT_EQ(card.memory->alloc(card.device, uint64_t{1} << 61, BP_MEMORY_DEVICE, &buffer, &error), BP_E_OUT_OF_MEMORY);
+  EXPECT_TRUE((error.flags & BP_ERROR_RETRYABLE) != 0) << error.message;
+  std::vector<bp_buffer*> all;  // untouched memory of a CPU device costs nothing
+  bp_status status = BP_OK;
+  while (all.size() < 4096 &&
+         (status = card.memory->alloc(card.device, 256u << 20, BP_MEMORY_DEVICE, &buffer, &error)) == BP_OK) {
+    all.push_back(buffer);
+  }
+  EXPECT_EQ(status, BP_E_OUT_OF_MEMORY) << "after " << all.size();
+  for (bp_buffer* each : all) card.memory->free(each);
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  ASSERT_EQ(gather.enqueue(&error), BP_OK) << error.message;
+  EXPECT_TRUE(gather.is_turned(*gather.y));
+}
+
+TEST(OpenClMemory, HostMemoryIsUsedInPlace) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  std::vector<float> mine(SmallGather::kCount + 1);
+  bp_buffer* imported = nullptr;
+  const auto* interop = card.interface<bp_interop_api>(BP_INTERFACE_INTEROP);
+  ASSERT_NE(interop, nullptr);
+  ASSERT_EQ(interop->import_host(card.device, mine.data(), mine.size() * 4, BP_ACCESS_READ | BP_ACCESS_WRITE, &imported,
+                                 &error),
+            BP_OK)
+      << error.message;
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  ASSERT_EQ(gather.enqueue(gather.x->view(0), {imported, 4}, &error), BP_OK) << error.message;
+  ASSERT_EQ(card.queues->finish(card.queue, &error), BP_OK);
+  for (int64_t i = 0; i < SmallGather::kCount; ++i) {
+    ASSERT_EQ(mine[static_cast<size_t>(i) + 1], SmallGather::expected(i)) << i;
+  }
+  EXPECT_EQ(mine[0], 0.0f);
+  void* native = nullptr;
+  EXPECT_EQ(interop->native(imported, BP_NATIVE_BUFFER, &native, &error), BP_OK);
+  EXPECT_NE(native, nullptr);
+  card.memory->free(imported);
+}
+
+TEST(OpenClQueue, UploadsKeepTheirContentsAndTheirPlace) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  std::vector<std::unique_ptr<Guarded>> results;
+  std::vector<float> source(SmallGather::kCount);
+  for (int round = 0; round < 50; ++round) {  // each upload is put in behind the launch that reads what was there before
+    for (float& value : source) value = static_cast<float>(round);
+    ASSERT_EQ(card.queues->upload(card.queue, gather.x->view(0), source.data(), source.size() * 4, 0, &error), BP_OK);
+    for (float& value : source) value = -1;
+    results.push_back(std::make_unique<Guarded>(card, nullptr, source.size() * 4));
+    ASSERT_EQ(gather.enqueue(gather.x->view(0), results.back()->view(0), &error), BP_OK) << error.message;
+  }
+  for (int round = 0; round < 50; ++round) {
+    const std::vector<char> bytes = results[static_cast<size_t>(round)]->contents();
+    EXPECT_EQ(read_element(BP_F32, bytes.data()), round);
+    EXPECT_EQ(read_element(BP_F32, bytes.data() + bytes.size() - 4), round);
+  }
+}
+
+TEST(OpenClQueue, LargeAndStableUploads) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  std::vector<char> source(40u << 20);
+  for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<char>(i * 7 >> 3);
+  for (uint32_t stable : {0u, 1u}) {
+    Guarded target(card, nullptr, source.size()), other(card, nullptr, source.size());
+    const char zero = 0;
+    ASSERT_EQ(card.queues->fill(card.queue, target.view(0), &zero, 1, source.size(), &error), BP_OK);
+    ASSERT_EQ(card.queues->upload(card.queue, target.view(0), source.data(), source.size(), stable, &error), BP_OK);
+    ASSERT_EQ(card.queues->copy(card.queue, other.view(0), target.view(0), source.size(), &error), BP_OK);
+    EXPECT_TRUE(other.contents() == source);
+    EXPECT_TRUE(other.guards_intact() && target.guards_intact());
+  }
+}
+
+TEST(OpenClQueue, FillsRepeatPatternsAtAnyOffset) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  const char pattern[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (uint32_t unit : {1u, 2u, 4u, 8u}) {
+    for (uint64_t offset : {0, 1, 2, 3, 4, 5, 7, 8, 9}) {
+      for (uint64_t bytes : {8, 16, 40, 4000}) {
+        Guarded target(card, nullptr, 5000);
+        ASSERT_EQ(card.queues->fill(card.queue, target.view(offset), pattern, unit, bytes, &error), BP_OK) << error.message;
+        std::vector<char> expected(5000, static_cast<char>(0xFF));
+        for (uint64_t i = 0; i < bytes; ++i) expected[offset + i] = pattern[i % unit];
+        EXPECT_TRUE(target.contents() == expected) << unit << " at " << offset << " for " << bytes;
+      }
+    }
+  }
+}
+
+TEST(OpenClQueue, EventsOrderQueuesAndCanBeWaitedForWithALimit) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  bp_queue* other = nullptr;
+  bp_event* event = nullptr;
+  ASSERT_EQ(card.queues->create(card.device, &other, &error), BP_OK);
+  ASSERT_EQ(card.queues->event_create(card.device, &event, &error), BP_OK);
+  EXPECT_EQ(card.queues->event_sync(event, 0, &error), BP_OK) << "a new event is complete";
+  constexpr uint64_t kBytes = 32u << 20;
+  Guarded a(card, nullptr, kBytes), b(card, nullptr, kBytes, other);
+  ASSERT_EQ(card.queues->finish(card.queue, &error), BP_OK);
+  for (char round = 1; round < 4; ++round) {
+    ASSERT_EQ(card.queues->fill(card.queue, a.view(0), &round, 1, kBytes, &error), BP_OK);
+    ASSERT_EQ(card.queues->event_record(card.queue, event, &error), BP_OK);
+    ASSERT_EQ(card.queues->event_wait(other, event, &error), BP_OK);
+    ASSERT_EQ(card.queues->copy(other, b.view(0), a.view(0), kBytes, &error), BP_OK);
+    const std::vector<char> copied = b.contents();
+    EXPECT_TRUE(copied.front() == round && copied.back() == round);
+    EXPECT_EQ(card.queues->event_sync(event, UINT64_MAX, &error), BP_OK);
+  }
+  ASSERT_EQ(card.queues->fill(card.queue, a.view(0), "x", 1, kBytes, &error), BP_OK);
+  ASSERT_EQ(card.queues->event_record(card.queue, event, &error), BP_OK);
+  bp_status status = card.queues->event_sync(event, 0, &error);
+  EXPECT_TRUE(status == BP_OK || status == BP_NOT_READY);
+  EXPECT_EQ(card.queues->event_sync(event, 10'000'000'000u, &error), BP_OK);
+  card.queues->event_destroy(event);
+  card.queues->destroy(other);
+}
+
+TEST(OpenClCapture, RecordsAndReplays) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  const auto* capture = card.interface<bp_capture_api>(BP_INTERFACE_CAPTURE);
+  ASSERT_NE(capture, nullptr);
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  constexpr uint64_t kBytes = SmallGather::kCount * 4;
+  Guarded twice(card, nullptr, kBytes), copied(card, nullptr, kBytes), filled(card, nullptr, 64);
+  const std::vector<char> before = twice.contents();
+  bp_event* event = nullptr;
+  ASSERT_EQ(card.queues->event_create(card.device, &event, &error), BP_OK);
+
+  ASSERT_EQ(capture->begin(card.queue, &error), BP_OK);
+  EXPECT_EQ(capture->begin(card.queue, &error), BP_E_INVALID_ARGUMENT);
+  ASSERT_EQ(gather.enqueue(&error), BP_OK) << error.message;
+  ASSERT_EQ(gather.enqueue(gather.y->view(0), twice.view(0), &error), BP_OK) << error.message;
+  ASSERT_EQ(card.queues->copy(card.queue, copied.view(0), gather.y->view(0), kBytes, &error), BP_OK);
+  ASSERT_EQ(card.queues->fill(card.queue, filled.view(8), "ab", 2, 16, &error), BP_OK);
+  ASSERT_EQ(card.queues->event_record(card.queue, event, &error), BP_OK);
+  ASSERT_EQ(card.queues->event_wait(card.queue, event, &error), BP_OK);
+  char byte = 0;
+  EXPECT_EQ(card.queues->upload(card.queue, filled.view(0), &byte, 1, 0, &error), BP_E_INVALID_ARGUMENT);
+  EXPECT_EQ(card.queues->download(card.queue, &byte, filled.view(0), 1, &error), BP_E_INVALID_ARGUMENT);
+  EXPECT_EQ(card.queues->flush(card.queue, &error), BP_E_INVALID_ARGUMENT);
+  EXPECT_EQ(card.queues->finish(card.queue, &error), BP_E_INVALID_ARGUMENT);
+  bp_recording* recording = nullptr;
+  ASSERT_EQ(capture->end(card.queue, &recording, &error), BP_OK);
+  EXPECT_EQ(capture->end(card.queue, &recording, &error), BP_E_INVALID_ARGUMENT);
+  EXPECT_TRUE(twice.contents() == before) << "recording runs nothing";
+
+  bp_queue* other = nullptr;
+  ASSERT_EQ(card.queues->create(card.device, &other, &error), BP_OK);
+  for (bp_queue* queue : {card.queue, other}) {
+    std::vector<float> source(SmallGather::kCount, queue == other ? 5.0f : 0.0f);
+    for (size_t i = 0; queue != other && i < source.size(); ++i) source[i] = static_cast<float>(i);
+    ASSERT_EQ(card.queues->upload(queue, gather.x->view(0), source.data(), kBytes, 0, &error), BP_OK);
+    ASSERT_EQ(capture->replay(queue, recording, &error), BP_OK) << error.message;
+    ASSERT_EQ(card.queues->finish(queue, &error), BP_OK) << error.message;
+    EXPECT_EQ(card.queues->event_sync(event, 0, &error), BP_OK);
+    EXPECT_EQ(std::memcmp(twice.contents().data(), source.data(), kBytes), 0) << "turned twice is as it was";
+    EXPECT_TRUE(copied.contents() == gather.y->contents());
+    EXPECT_EQ(filled.contents()[8], 'a');
+    EXPECT_EQ(filled.contents()[24], static_cast<char>(0xFF));
+  }
+  capture->destroy(recording);
+  card.queues->event_destroy(event);
+  card.queues->destroy(other);
+}
+
+uint64_t monotonic_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+TEST(OpenClTiming, StampsFollowTheClock) {
+  Card card(card_facts().plugin);  // its queue is not timed yet
+  const auto* timing = card.interface<bp_timing_api>(BP_INTERFACE_TIMING);
+  ASSERT_NE(timing, nullptr);
+  bp_error error = make_error();
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  bp_timer* timer = nullptr;
+  ASSERT_EQ(timing->create(card.device, 3, &timer, &error), BP_OK);
+  uint64_t ticks[3] = {};
+  EXPECT_EQ(timing->read(timer, 0, 2, ticks, &error), BP_NOT_READY);
+  ASSERT_EQ(gather.enqueue(&error), BP_OK);
+  const uint64_t start = monotonic_ns();
+  ASSERT_EQ(timing->stamp(card.queue, timer, 0, &error), BP_OK) << error.message;
+  ASSERT_EQ(card.queues->finish(card.queue, &error), BP_OK);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_EQ(gather.enqueue(&error), BP_OK);
+  ASSERT_EQ(timing->stamp(card.queue, timer, 1, &error), BP_OK);
+  ASSERT_EQ(card.queues->finish(card.queue, &error), BP_OK);
+  const uint64_t end = monotonic_ns();
+  ASSERT_EQ(timing->read(timer, 0, 2, ticks, &error), BP_OK) << error.message;
+  EXPECT_GE(ticks[1] - ticks[0], 20'000'000u);
+  EXPECT_LE(ticks[1] - ticks[0], end - start);
+  EXPECT_EQ(timing->read(timer, 0, 3, ticks, &error), BP_NOT_READY);
+  EXPECT_EQ(timing->stamp(card.queue, timer, 3, &error), BP_E_INVALID_ARGUMENT);
+  EXPECT_TRUE(gather.is_turned(*gather.y));
+
+  uint64_t device = 0, host = 0, deviation = 0;
+  ASSERT_EQ(timing->calibrate(card.device, &device, &host, &deviation, &error), BP_OK) << error.message;
+  EXPECT_LT(deviation, 1'000'000'000u);
+  // The stamps fall between what the host saw, by the calibration.
+  const auto on_host = [&](uint64_t tick) {
+    return static_cast<double>(host) + (static_cast<double>(tick) - static_cast<double>(device));
+  };
+  EXPECT_GE(on_host(ticks[0]), static_cast<double>(start) - static_cast<double>(deviation));
+  EXPECT_LE(on_host(ticks[1]), static_cast<double>(end) + static_cast<double>(deviation));
+  bp_timing_info info{};
+  info.size = sizeof(info);
+  ASSERT_EQ(timing->info(card.device, &info, &error), BP_OK);
+  EXPECT_EQ(info.ns_per_tick, 1.0);
+  timing->destroy(timer);
+}
+
+TEST(OpenClThreads, OneKernelOnManyQueues) {
+  Card& card = card_under_test();
+  bp_error error = make_error();
+  SmallGather gather(card);
+  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t) {
+    threads.emplace_back([&] {
+      bp_error mine = make_error();
+      bp_queue* queue = nullptr;
+      ASSERT_EQ(card.queues->create(card.device, &queue, &mine), BP_OK);
+      {
+        SmallGather own(card, queue);
+        const bp_view in[] = {own.x->view(0), own.indices->view(0)};
+        const bp_view out = own.y->view(0);
+        for (int i = 0; i < 200; ++i) {
+          ASSERT_EQ(card.kernels->enqueue(queue, gather.kernel, in, &out, {nullptr, 0}, &mine), BP_OK) << mine.message;
+        }
+        EXPECT_TRUE(own.is_turned(*own.y));
+        EXPECT_TRUE(own.y->guards_intact());
+      }
+      card.queues->destroy(queue);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(OpenClThreads, OneTextIsCompiledOnce) {
+  Card card(card_facts().plugin);  // nothing is compiled yet
+  std::vector<std::thread> threads;
+  std::vector<uint64_t> spent(4);
+  for (uint64_t& each : spent) {
+    threads.emplace_back([&] {
+      bp_error error = make_error();
+      bp_queue* queue = nullptr;
+      ASSERT_EQ(card.queues->create(card.device, &queue, &error), BP_OK);
+      {
+        SmallGather gather(card, queue);
+        ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
+        each = gather.info.build_time_ns;
+      }
+      card.queues->destroy(queue);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(std::count(spent.begin(), spent.end(), 0u), 3);
+}
+
+}  // namespace
+}  // namespace card_test
