@@ -251,8 +251,7 @@ class Lister {
   }
 
   void fallback() {
-    const bool listed = std::any_of(out_.begin(), out_.end(), [](const Variant& v) { return v.name == "items"; });
-    if (!listed) add(Form::items, 1, 1);
+    if (!items_listed_) add(Form::items, 1, 1);
   }
 
  private:
@@ -261,6 +260,13 @@ class Lister {
            (p_.accumulator == BP_F32 || p_.accumulator == BP_I32);
   }
   void add(Form form, int64_t parts, uint32_t width) {
+    // Half of the steps that a work-item may make, since rows of the walk take steps of their own.
+    const int64_t sharing = form == Form::groups ? width : form == Form::subgroups ? facts_.subgroup_size : 1;
+    const int64_t steps = sharing * (facts_.max_loop_steps / 2);
+    const int64_t least = (p_.reduced.count + steps - 1) / steps;
+    if (parts < least && form == Form::items) items_listed_ = true;  // the split one takes its place
+    parts = std::max(parts, least);
+    if (parts == 1 && form == Form::items) items_listed_ = true;
     const std::string size = std::to_string(width);
     std::string name = form == Form::items          ? "items"
                        : form == Form::groups       ? "groups@size=" + size
@@ -268,6 +274,7 @@ class Lister {
                        : form == Form::lane_columns ? "columns@lanes=" + size
                                                     : "rows@lanes=" + size;
     if (parts > 1) name += (form == Form::items ? "@split=" : ",split=") + std::to_string(parts);
+    if (std::any_of(out_.begin(), out_.end(), [&](const Variant& v) { return v.name == name; })) return;
     const bp_op* op = &p_.op;
     out_.push_back({.name = std::move(name),
                     .workspace = workspace_bytes(p_, parts),
@@ -277,6 +284,7 @@ class Lister {
   Problem p_;
   const DeviceFacts& facts_;
   Variants& out_;
+  bool items_listed_ = false;
 };
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {

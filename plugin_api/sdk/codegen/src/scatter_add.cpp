@@ -50,23 +50,44 @@ struct Plan {
   int64_t block, ranges;
 };
 
-Recipe build_owners(const bp_op& op, const DeviceFacts& facts, const Plan& plan) {
+/// The updates [first, last); the launch of the first ones also copies base.
+Launch build_owners_part(const bp_op& op, const DeviceFacts& facts, const Plan& plan, int64_t first, int64_t last) {
   const bp_tensor_desc &base = op.inputs[0], &y = op.outputs[0];
   Source source(facts, "scatter_add.owners");
-  source.input("base", 0, base);
+  source.define("COPY", first == 0 ? 1 : 0);
+  if (first == 0) source.input("base", 0, base);
   declare_updates(source, op);
   source.define("SUM(a, b)", sum(y.dtype));
-  source.param("base_s0", base.strides[0]);
-  source.param("base_s1", base.strides[1]);
-  source.define("BASE_STEP", step(source, "base_s2", base.strides[2]));
+  if (first == 0) {
+    source.param("base_s0", base.strides[0]);
+    source.param("base_s1", base.strides[1]);
+    source.define("BASE_STEP", step(source, "base_s2", base.strides[2]));
+  }
   const int64_t blocks = (y.shape[2] + plan.block - 1) / plan.block, total = y.shape[0] * plan.ranges * blocks;
   source.param("total", total);
   source.param("block", plan.block);
   source.param("blocks", blocks);
   source.param("ranges", plan.ranges);
   source.param("range", (y.shape[1] + plan.ranges - 1) / plan.ranges);
+  source.param("first_pick", first);
+  source.param("last_pick", last);
   const LinearGrid grid = linear_grid(total, facts, plan.block > 1 ? 1 : 0);
-  return {{source.finish(kernel_text("scatter_add_owners"), grid.group, grid.grid)}};
+  return source.finish(kernel_text("scatter_add_owners"), grid.group, grid.grid);
+}
+
+/// What a work-item may copy or look at in one launch: each costs a step of a loop, and one of the loop inside.
+int64_t most_steps(const DeviceFacts& facts) { return facts.max_loop_steps / 4; }
+
+Recipe build_owners(const bp_op& op, const DeviceFacts& facts, const Plan& plan) {
+  const int64_t picks = op.inputs[2].shape[1], most = most_steps(facts);
+  Recipe recipe;
+  int64_t first = 0;
+  do {
+    const int64_t last = std::min(picks, first + most);
+    recipe.launches.push_back(build_owners_part(op, facts, plan, first, last));
+    first = last;
+  } while (first < picks);
+  return recipe;
 }
 
 Launch copy_base(const bp_op& op, const DeviceFacts& facts) {
@@ -103,7 +124,8 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const int64_t block = loops ? std::min<int64_t>(y.shape[2], 256) : 1;
   const int64_t owners = y.shape[0] * ((y.shape[2] + block - 1) / block);
   const int64_t wanted = static_cast<int64_t>(facts.compute_units) * (loops ? 2 : 256);
-  const int64_t needed = std::clamp<int64_t>((wanted + owners - 1) / owners, 1, y.shape[1]);
+  const int64_t least = (y.shape[1] + most_steps(facts) - 1) / most_steps(facts);
+  const int64_t needed = std::clamp<int64_t>((wanted + owners - 1) / owners, least, y.shape[1]);
   const auto add = [&](int64_t ranges, double prior) {
     out.push_back({.name = "owners@ranges=" + std::to_string(ranges),
                    .prior = prior,
@@ -111,7 +133,7 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   };
   add(needed, 1);
   if (needed != y.shape[1] && y.shape[1] <= 4096) add(y.shape[1], 1.5);
-  if (needed != 1) add(1, 2);
+  if (needed != least) add(least, 2);
   if (y.dtype == BP_F32 && facts.atomic_add_f32 && facts.dialect != Dialect::opencl_c) {
     out.push_back({.name = "atomics",
                    .prior = 1,

@@ -34,6 +34,9 @@ struct DeviceFacts {
   uint32_t vector_width = 1;                        ///< f32 elements a CPU-like device handles best at once
   bool atomic_add_f32 = false;                      ///< on buffers
 
+  /// Loop iterations of one work-item, all its loops together; beyond, Mesa's llvmpipe leaves every loop without a word
+  /// (LP_MAX_TGSI_LOOP_ITERATIONS, 65535).
+  uint32_t max_loop_steps = UINT32_MAX;
   uint32_t max_buffers = 8;                         ///< buffer arguments of one kernel
   uint32_t max_words = 32;                          ///< 32-bit arguments of one kernel besides its buffers
   uint64_t max_binding_bytes = UINT64_MAX;          ///< bytes of one buffer argument
