@@ -85,7 +85,7 @@ void Programs::compile(Program& program, const std::string& name, const std::str
   }
   const std::string log = build_log(made);
   cl().ReleaseProgram(made);
-  host_.log(BP_LOG_DEBUG, "opencl.compiler", name + ":\n" + source + "\n" + log);
+  host_.log(BP_LOG_DEBUG, "opencl.compiler", name + ": " + log + "\n" + source);
   throw sdk::Failure(BP_E_COMPILE, "[opencl] kernel '" + name + "' does not compile: " + log, BP_SCOPE_CALL, 0, "opencl",
                      code);
 }
