@@ -16,6 +16,8 @@ extern const Family kReduceFamily;
 extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
 extern const Family kScatterAddFamily;
+extern const Family kPoolFamily;
+extern const Family kPoolGradFamily;
 extern const Family kSoftmaxFamily;
 extern const Family kSoftmaxGradFamily;
 extern const Family kLogSoftmaxFamily;
@@ -25,8 +27,9 @@ extern const Family kRandomFamily;
 namespace {
 
 const Family* const kFamilies[] = {
-    &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kSoftmaxFamily,
-    &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kRandomFamily,
+    &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kPoolFamily,
+    &kPoolGradFamily, &kSoftmaxFamily, &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily,
+    &kRandomFamily,
 };
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
