@@ -274,6 +274,7 @@ void list_normalize(const Op& op, Candidates& out) {
   list_via_f32(op, list_plain, out);
 #if defined(BACKPLANE_CPU_ONEDNN)
   list_onednn_layer_norm(op, out);
+  list_onednn_batch_norm(op, out);
 #endif
 }
 

@@ -2,8 +2,8 @@
 // NORMALIZE over the last axes (layer norm) through oneDNN: dense f32 rows, scale and shift one number a position;
 // threads share the rows. oneDNN gives the variance where the operation asks for rstd: a pass over one number a row.
 //
-// Not here: RMS, which oneDNN 2.x has not; statistics over axes in front (batch norm), for a part of whose channels
-// oneDNN has nothing but its reference; the gradient, which wants the variance where the operation has rstd.
+// Not here: batch norm (onednn_batch_norm.cpp); RMS, which oneDNN 2.x has not; the gradient, which wants the variance
+// where the operation has rstd.
 #include <cfloat>
 #include <cmath>
 
