@@ -48,7 +48,6 @@ namespace backplane::vulkan {
   X(CmdFillBuffer)                \
   X(CmdPipelineBarrier)           \
   X(CmdPushConstants)             \
-  X(CmdPushDescriptorSetKHR)      \
   X(CmdResetQueryPool)            \
   X(CmdWriteTimestamp)            \
   X(CreateBuffer)                 \

@@ -62,7 +62,6 @@ Gpu::Gpu(const Driver& driver, uint32_t index)
 }
 
 void Gpu::create(const Features& wanted) {
-  push_descriptors = adapter.has(VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME);
   host_import = adapter.has(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   memory_budget = adapter.has(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   if (adapter.has(VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME)) {
@@ -79,7 +78,6 @@ void Gpu::create(const Features& wanted) {
     const char* name;
     bool use;
   } candidates[] = {
-      {VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME, push_descriptors},
       {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME, host_import},
       {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, memory_budget},
       {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, calibrated},

@@ -38,7 +38,6 @@ class Gpu {
   const InstanceApi& instance;
   const sdk::Host& host;
   codegen::DeviceFacts facts;
-  bool push_descriptors = false;  ///< arguments are written into the command buffer, no descriptor pools
   bool subgroup_control = false;  ///< pipelines can be told their subgroup size
   bool host_import = false;       ///< VK_EXT_external_memory_host
   bool memory_budget = false;     ///< VK_EXT_memory_budget

@@ -12,7 +12,7 @@
 
 namespace backplane::vulkan {
 
-/// A command buffer with the descriptor sets it uses, where those are not written into it.
+/// A command buffer with the descriptor sets it uses.
 struct Commands {
   VkCommandBuffer handle = nullptr;
   std::vector<VkDescriptorPool> pools;
@@ -46,7 +46,7 @@ class Recorder {
   /// Adds ranges that one command touches, after a barrier if any conflicts with an earlier command's.
   void touch(const Range* ranges, size_t count);
   void barrier();
-  void bind(const PreparedLaunch& launch, const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, uint32_t count);
+  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, uint32_t count);
   VkDescriptorSet allocate_set(const Layout& layout);
 
   Gpu& gpu_;
