@@ -195,6 +195,15 @@ Recipe build_vector(const bp_op& op, const DeviceFacts& facts) {
   return {{source.finish(kernel_text("pointwise_vector"), grid.group, grid.grid)}};
 }
 
+/// Compilers compare up to 8 pairs of addresses before a loop that they turn into vector code; beyond, they have to be
+/// told that iterations are independent. They grumble where they cannot make use of it.
+bool wants_hint(const bp_op& op, const DeviceFacts& facts) {
+  const auto plain = [](const bp_tensor_desc& desc) { return desc.dtype == BP_F32 || desc.dtype == BP_I32; };
+  const uint32_t pairs = op.num_outputs * op.num_inputs + op.num_outputs * (op.num_outputs - 1) / 2;
+  return pairs > 8 && is_vectorisable(*op.program, facts) && std::all_of(op.inputs, op.inputs + op.num_inputs, plain) &&
+         std::all_of(op.outputs, op.outputs + op.num_outputs, plain);
+}
+
 Recipe build_runs(const bp_op& op, const DeviceFacts& facts, int64_t run) {
   const Rows rows = split_rows(joint_walk(op));
   Source source(facts, "pointwise.runs");
@@ -209,9 +218,7 @@ Recipe build_runs(const bp_op& op, const DeviceFacts& facts, int64_t run) {
   source.param("rows_per_item", rows_per_item);
   text.locate(rows.outer);
   text.element(&rows.strides);
-  // Compilers compare up to 8 pairs of addresses before the loop; beyond, they have to be told (and may grumble).
-  const uint32_t pairs = op.num_outputs * op.num_inputs + op.num_outputs * (op.num_outputs - 1) / 2;
-  source.define("LOOP", pairs > 8 && is_vectorisable(*op.program, facts) ? "INDEPENDENT_ITERATIONS" : "");
+  source.define("LOOP", wants_hint(op, facts) ? "INDEPENDENT_ITERATIONS" : "");
   const LinearGrid grid = linear_grid(total, facts, 1);
   return {{source.finish(kernel_text("pointwise_runs"), grid.group, grid.grid)}};
 }
