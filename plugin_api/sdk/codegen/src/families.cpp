@@ -18,6 +18,9 @@ extern const Family kGatherFamily;
 extern const Family kScatterAddFamily;
 extern const Family kPoolFamily;
 extern const Family kPoolGradFamily;
+extern const Family kConvolutionFamily;
+extern const Family kConvolutionGradDataFamily;
+extern const Family kConvolutionGradFilterFamily;
 extern const Family kSoftmaxFamily;
 extern const Family kSoftmaxGradFamily;
 extern const Family kLogSoftmaxFamily;
@@ -27,9 +30,9 @@ extern const Family kRandomFamily;
 namespace {
 
 const Family* const kFamilies[] = {
-    &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kPoolFamily,
-    &kPoolGradFamily, &kSoftmaxFamily, &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily,
-    &kRandomFamily,
+    &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kConvolutionFamily,
+    &kConvolutionGradDataFamily, &kConvolutionGradFilterFamily, &kPoolFamily, &kPoolGradFamily, &kSoftmaxFamily,
+    &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kRandomFamily,
 };
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {

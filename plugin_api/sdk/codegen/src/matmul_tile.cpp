@@ -67,6 +67,7 @@ Launch pack(const MatmulProblem& p, const DeviceFacts& facts, uint32_t width, ch
   source.param("total", total);
   declare_stride(source, "x_i", step);
   declare_stride(source, "x_k", k_step);
+  source.define("ALONG_K(k, x_off)", "int x_off = (k) * x_k;");
   declare_walk(source, "PLACE", merge_axes({&x}, 0, panels.batch == 1 ? 0 : x.rank - 2));
   const LinearGrid grid = linear_grid(total, facts, facts.cpu_like ? 4 : 0);
   return source.finish(kernel_text("matmul_pack"), grid.group, grid.grid);
@@ -130,7 +131,12 @@ Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t,
   source.define("B_PLACE", "0");
   if (!t.pack_b) declare_stride(source, "b_k", p.b_k);
   source.define("NEXT_B", t.pack_b ? "b_here += COLUMNS;" : "b_here += b_k;");
-  source.define("Y_AT(m, n)", "(y_place + (m) * y_m + (n))");
+  source.define("B_APART", "WIDTH");
+  source.define("WHOLE", "(rows_left >= ROWS && columns_left >= COLUMNS && skip == 0)");
+  source.define("Y_PLACE(r, j)", "(y_place + (row0 + (r)) * y_m + column0 + (j) * WIDTH)");
+  source.define("COLUMN(j)", "column0 + (j) * WIDTH");
+  source.define("LANE_FROM(j)", "max(skip - (j) * WIDTH, 0)");
+  source.define("LANE_TO(j)", "min(columns_left - (j) * WIDTH, WIDTH)");
   source.define("INNER_LOOP", "for (int k = 0; k < INNER; ++k)");
   source.define("TILE(id)", tile_statement(p, t));
   const int64_t row_tiles = divide_up(p.m, t.rows), column_tiles = divide_up(p.n, t.columns());

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolutions by tiles in the registers of single work-items: ROWS filters x VECTORS rows x WIDTH columns of results, read
+// from a padded copy of the image with the filters packed into panels (kernels/matmul_tile.kernel).
+//
+// The gradient in the data is the same computation on dy, spread by the stride, with mirrored filters whose channels
+// changed sides. Its multiplications with the zeros between are wasted for strides above 1.
+#include <algorithm>
+
+#include "backplane/sdk/program.hpp"
+#include "convolution.h"
+#include "vectors.h"
+#include "walk.h"
+
+namespace backplane::codegen {
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// What is computed, whatever the direction: result[n, g, m, place] from filters[g, m, k, tap] and a copy of x or dy.
+struct Correlation {
+  explicit Correlation(const ConvolutionProblem& p, uint32_t rows, uint32_t vectors, uint32_t width);
+  const ConvolutionProblem& problem;
+  uint32_t rows, vectors, width;
+  int64_t m, k;              ///< per group: filters (channels) of the result, channels (filters) of the copy
+  Spatial places;            ///< extents of the result
+  bp_tensor_desc filters;    ///< w as [m, k, tap ...], mirrored for the gradient
+  int64_t filters_start = 0; ///< its first element
+  int64_t group_step;        ///< elements of w between groups
+  bp_tensor_desc result;
+  PaddedCopy copy;
+  Spatial tap_step;          ///< dilation
+  int64_t panels() const { return divide_up(m, rows); }
+  int64_t inner() const { return k * problem.taps(); }
+  int64_t panel_elements() const { return problem.groups * panels() * inner() * rows; }
+};
+
+Correlation::Correlation(const ConvolutionProblem& p, uint32_t r, uint32_t v, uint32_t w)
+    : problem(p), rows(r), vectors(v), width(w), filters(p.w) {
+  const bool forward = p.direction == BP_OP_CONVOLUTION;
+  m = forward ? p.group_filters() : p.group_channels();
+  k = forward ? p.group_channels() : p.group_filters();
+  places = forward ? p.out : p.in;
+  result = forward ? p.x : p.y;
+  tap_step = p.dilation;
+  group_step = p.group_filters() * p.w.strides[0];
+  filters.shape[0] = p.group_filters();
+  if (!forward) {
+    std::swap(filters.shape[0], filters.shape[1]);
+    std::swap(filters.strides[0], filters.strides[1]);
+    for (int axis = 0; axis < 3; ++axis) {
+      filters_start += (p.kernel[axis] - 1) * filters.strides[2 + axis];
+      filters.strides[2 + axis] *= -1;
+    }
+  }
+  result = forward ? p.y : p.x;
+  // Whole tiles of places, so that no read leaves the copy.
+  Spatial covered = places;
+  covered[1] = divide_up(places[1], vectors) * vectors;
+  covered[2] = std::max<int64_t>(places[2], width);
+  copy = copy_for(covered, p.kernel, forward ? p.stride : Spatial{1, 1, 1}, p.dilation);
+  copy.from = forward ? &p.x : &p.y;
+  copy.index = forward ? p.x_index : p.y_index;
+  copy.pad = p.pad;
+  if (!forward) {
+    copy.spread = p.stride;
+    for (int axis = 0; axis < 3; ++axis) copy.pad[axis] = (p.kernel[axis] - 1) * p.dilation[axis] - p.pad[axis];
+  }
+}
+
+Launch pack_filters(const Correlation& c, const DeviceFacts& facts, uint64_t offset) {
+  const ConvolutionProblem& p = c.problem;
+  Source source(facts, "convolution.pack_filters");
+  declare_vectors(source, 1, p.dtype);
+  source.input("x", p.w_index, p.op->inputs[p.w_index]);
+  source.workspace("p", copy_dtype(p.dtype), offset, c.panel_elements(), true);
+  source.define("DENSE", 0);
+  source.define("SPAN", c.rows);
+  source.define("STEPS", 16);
+  const int64_t chunks = divide_up(c.inner(), 16), total = p.groups * c.panels() * chunks;
+  source.param("chunks", chunks);
+  source.param("panels", c.panels());
+  source.param("extent", c.m);
+  source.param("INNER", c.inner());
+  source.param("total", total);
+  source.param("x_i", c.filters.strides[0]);
+  source.param("group_step", c.group_step);
+  source.param("filters_start", c.filters_start);
+  declare_walk(source, "ALONG_K", merge_axes({&c.filters}, 1, 5));
+  source.define("PLACE(i, at)", "int at = (i) * group_step + filters_start;");
+  const LinearGrid grid = linear_grid(total, facts, facts.cpu_like ? 4 : 0);
+  return source.finish(kernel_text("matmul_pack"), grid.group, grid.grid);
+}
+
+/// Filters run fastest over the tiles, so that the places' data stay in the first-level cache.
+constexpr const char* kTile =
+    "int bp_r1 = TO_INT(TO_UINT(id) / TO_UINT(row_tiles)); int row_tile = id - bp_r1 * row_tiles; "
+    "int bp_r2 = TO_INT(TO_UINT(bp_r1) / TO_UINT(x_tiles)); int x0 = (bp_r1 - bp_r2 * x_tiles) * WIDTH; "
+    "int bp_r3 = TO_INT(TO_UINT(bp_r2) / TO_UINT(y_tiles)); int y0 = (bp_r2 - bp_r3 * y_tiles) * VECTORS; "
+    "int bp_r4 = TO_INT(TO_UINT(bp_r3) / TO_UINT(extent_z)); int z0 = bp_r3 - bp_r4 * extent_z; "
+    "int image = TO_INT(TO_UINT(bp_r4) / TO_UINT(groups)); int group = bp_r4 - image * groups; "
+    "int row0 = row_tile * ROWS; int rows_left = ROWS_OF_RESULT - row0; "
+    "int skip = max(x0 - max(extent_x - WIDTH, 0), 0); x0 -= skip; "
+    "int a_start = (group * row_tiles + row_tile) * INNER * ROWS; "
+    "int b_start = (image * groups + group) * CHANNELS * copy_channel + z0 * copy_plane + y0 * copy_row + x0; "
+    "int y_place = image * y_s0 + group * (ROWS_OF_RESULT * y_s1) + z0 * y_s2 + y0 * y_s3 + x0;";
+
+/// Outputs whose rows vectors can be stored to.
+bool stores_vectors(const Correlation& c) {
+  return c.problem.op->program == nullptr && c.places[2] >= c.width && (c.result.strides[4] == 1 || c.places[2] == 1);
+}
+
+void declare_places(Source& source, const Correlation& c) {
+  const ConvolutionProblem& p = c.problem;
+  source.define("TILE(id)", kTile);
+  source.define("INNER_LOOP", "for (int channel = 0; channel < CHANNELS; ++channel) for (int tz = 0; tz < " + std::to_string(p.kernel[0]) +
+      "; ++tz) for (int ty = 0; ty < " + std::to_string(p.kernel[1]) + "; ++ty) for (int tx = 0; tx < " + std::to_string(p.kernel[2]) + "; ++tx)");
+  source.define("B_PLACE", "channel * copy_channel + " + tap_distance(c.copy, c.tap_step, {"tz", "ty", "tx"}));
+  source.define("B_APART", "copy_row");
+  source.define("NEXT_B", "");
+  source.define("WHOLE", "(rows_left >= ROWS && y0 + VECTORS <= extent_y)");
+  source.define("Y_PLACE(r, j)", "(y_place + (row0 + (r)) * y_s1 + (j) * y_s3)");
+  source.define("COLUMN(j)", "(z0 * extent_y + y0 + (j)) * extent_x + x0");
+  source.define("LANE_FROM(j)", "skip");
+  source.define("LANE_TO(j)", "(y0 + (j) < extent_y ? min(extent_x - x0, WIDTH) : 0)");
+  source.define("PUT(v, m, n)", "PUT_AT(v, image, group * ROWS_OF_RESULT + m, n)");
+  source.param("CHANNELS", c.k);
+  source.param("INNER", c.inner());
+  source.param("ROWS_OF_RESULT", c.m);
+  source.param("groups", p.groups);
+  source.param("extent_x", c.places[2]);
+  source.param("extent_y", c.places[1]);
+  source.param("extent_z", c.places[0]);
+  source.param("copy_channel", c.copy.channel());
+  source.param("copy_plane", c.copy.extent[1] * c.copy.extent[2]);
+  source.param("copy_row", c.copy.extent[2]);
+  source.param("copy_fx", c.copy.plane());
+  source.param("copy_fy", c.copy.plane() * c.copy.phases[2]);
+  source.param("copy_fz", c.copy.plane() * c.copy.phases[2] * c.copy.phases[1]);
+  for (int axis = 0; axis < 4; ++axis) source.param("y_s" + std::to_string(axis), c.result.strides[axis]);
+}
+
+Launch correlate(const Correlation& c, const DeviceFacts& facts, uint64_t panels_offset) {
+  const ConvolutionProblem& p = c.problem;
+  Source source(facts, "convolution.tile");
+  declare_vectors(source, c.width, p.dtype);
+  source.define("ROWS", c.rows);
+  source.define("VECTORS", c.vectors);
+  source.define("A_PACKED", 1);
+  source.workspace("a", copy_dtype(p.dtype), panels_offset, c.panel_elements(), false);
+  const bool fours = c.rows % 4 == 0 && c.width == 4 && facts.dialect != Dialect::opencl_c;
+  if (fours) source.vectors("a");
+  source.define("A_IN_FOURS", fours ? 1 : 0);
+  declare_cursor(source, "a", 1, copy_dtype(p.dtype));
+  source.workspace("b", copy_dtype(p.dtype), c.copy.offset, c.copy.elements(), false);
+  declare_vector_access(source, "b", c.width, copy_dtype(p.dtype), false, false);
+  declare_cursor(source, "b", c.width, copy_dtype(p.dtype));
+  declare_convolution_result(source, p);
+  source.define("PLAIN", stores_vectors(c) ? 1 : 0);
+  if (stores_vectors(c)) declare_vector_access(source, "y", c.width, p.op->outputs[0].dtype, true, false);
+  declare_places(source, c);
+  const int64_t x_tiles = divide_up(c.places[2], c.width), y_tiles = divide_up(c.places[1], c.vectors);
+  source.param("row_tiles", c.panels());
+  source.param("x_tiles", x_tiles);
+  source.param("y_tiles", y_tiles);
+  const int64_t tiles = c.panels() * x_tiles * y_tiles * c.places[0] * p.groups * p.n;
+  source.param("tiles", tiles);
+  const bool opencl = facts.dialect == Dialect::opencl_c;
+  const LinearGrid grid = linear_grid(tiles, facts, !facts.cpu_like ? 64 : opencl ? 1 : 4);
+  return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
+}
+
+Recipe build(const ConvolutionProblem& p, const DeviceFacts& facts, uint32_t rows, uint32_t vectors, uint32_t width) {
+  Correlation c(p, rows, vectors, width);
+  c.copy.offset = copy_bytes(c.panel_elements(), p.dtype);
+  Recipe recipe;
+  recipe.launches.push_back(pack_filters(c, facts, 0));
+  recipe.launches.push_back(make_padded_copy(c.copy, facts));
+  recipe.launches.push_back(correlate(c, facts, 0));
+  return recipe;
+}
+
+struct Shape {
+  uint32_t rows, vectors;
+};
+
+}  // namespace
+
+void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& facts, Variants& out) {
+  const Correlation any(p, 1, 1, 1);
+  if (any.k == 0 || p.taps() == 0) return;
+  uint32_t width = vector_width(facts, p.dtype);
+  while (width > 4 && width / 2 >= any.places[2]) width /= 2;
+  static constexpr Shape kShapes[] = {{8, 2}, {4, 4}, {1, 4}};
+  for (const Shape& s : kShapes) {
+    if (s.rows > 1 && any.m <= 2) continue;
+    if (s.rows == 1 && any.m > 2) continue;
+    const Correlation c(p, s.rows, s.vectors, width);
+    const int64_t elements = std::max(c.copy.elements(), c.panel_elements());
+    const uint64_t bytes = copy_bytes(c.copy.elements(), p.dtype) + copy_bytes(c.panel_elements(), p.dtype);
+    if (elements > INT32_MAX || bytes > facts.max_binding_bytes) continue;
+    out.push_back({.name = "tile@r=" + std::to_string(s.rows) + ",c=" + std::to_string(s.vectors) + "x" + std::to_string(width),
+                   .workspace = bytes, .determinism = BP_DETERMINISM_BATCH,
+                   .build = [p, facts, s, width] { return build(p, facts, s.rows, s.vectors, width); }});
+  }
+}
+
+}  // namespace backplane::codegen
