@@ -76,7 +76,7 @@ struct Storage {
   uint64_t origin = 0;  // byte offset of element (0, ..., 0)
   std::vector<char> bytes;
 
-  void fill(unsigned char value) { std::memset(bytes.data(), value, bytes.size()); }
+  void fill(unsigned char value) { std::fill(bytes.begin(), bytes.end(), static_cast<char>(value)); }
   /// All elements in row-major order, as doubles (integers are exact up to 2^53).
   std::vector<double> read() const;
   /// Calls value(flat index) for each element, in row-major order.
