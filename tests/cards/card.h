@@ -2,6 +2,7 @@
 // A card driven through the raw C ABI, and operands laid out with guard zones: the ground the cards' tests stand on.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <map>
