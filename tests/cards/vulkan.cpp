@@ -4,7 +4,7 @@
 namespace card_test {
 
 const CardFacts& card_facts() {
-  static const CardFacts facts{"vulkan", CARD_PLUGIN, {}, false, 24};
+  static const CardFacts facts{"vulkan", CARD_PLUGIN, {}, false, 40};
   return facts;
 }
 
