@@ -5,6 +5,16 @@
 
 namespace backplane::vulkan {
 
+VulkanDevice::VulkanDevice(const Driver& driver, const Compiler& compiler, uint32_t index)
+    : gpu_(driver, index), memory_(gpu_), pipelines_(gpu_, compiler) {
+  // llvmpipe generates code when a pipeline is dispatched first, not when it is created; a dispatch of no groups is
+  // enough, and so prepare takes that time instead of the first launch.
+  if (!gpu_.adapter.is_cpu()) return;
+  dummy_ = std::make_unique<Buffer>(memory_, memory_.take(256, BP_MEMORY_DEVICE));
+  warm_stream_ = std::make_shared<Stream>(memory_);
+  pipelines_.set_warm([this](const Pipeline& pipeline) { warm_stream_->warm(pipeline, dummy_->allocation); });
+}
+
 bp_memory_usage VulkanDevice::usage() {
   const uint64_t used = memory_.used();
   uint64_t available = 0;

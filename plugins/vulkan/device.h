@@ -14,8 +14,7 @@ class VulkanDevice {
   using Event = vulkan::Event;
   using Kernel = vulkan::Kernel;
 
-  VulkanDevice(const Driver& driver, const Compiler& compiler, uint32_t index)
-      : gpu_(driver, index), memory_(gpu_), pipelines_(gpu_, compiler) {}
+  VulkanDevice(const Driver& driver, const Compiler& compiler, uint32_t index);
 
   std::unique_ptr<Buffer> alloc(uint64_t bytes, uint32_t kind) {
     return std::make_unique<Buffer>(memory_, memory_.take(bytes, kind));
@@ -38,6 +37,8 @@ class VulkanDevice {
   Gpu gpu_;
   Memory memory_;
   Pipelines pipelines_;
+  std::unique_ptr<Buffer> dummy_;         ///< what pipelines are warmed up with
+  std::shared_ptr<Stream> warm_stream_;
 };
 
 }  // namespace backplane::vulkan

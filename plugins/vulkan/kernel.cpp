@@ -14,10 +14,9 @@ Kernel::Kernel(Memory& memory, Pipelines& pipelines, const codegen::Variant& cho
   for (codegen::Launch& launch : chosen.build().launches) {
     PreparedLaunch& prepared = launches_.emplace_back();
     const auto buffers = static_cast<uint32_t>(launch.slots.size() + (launch.words_in_buffer ? 1 : 0));
-    prepared.pipeline = pipelines.find(launch.source, launch.name, buffers, &built);
-    if (!launch.aligned_source.empty()) {
-      prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", buffers, &built);
-    }
+    const bool both = !launch.aligned_source.empty();
+    prepared.pipeline = pipelines.find(launch.source, launch.name, buffers, !both, &built);
+    if (both) prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", buffers, true, &built);
     prepared.slots = std::move(launch.slots);
     prepared.grid = launch.grid;
     if (launch.words_in_buffer) {

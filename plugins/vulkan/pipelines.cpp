@@ -96,12 +96,14 @@ std::shared_ptr<Pipelines::Entry> Pipelines::entry(const Digest& key) {
   return order_.front().second;
 }
 
-PipelinePtr Pipelines::find(const std::string& source, const std::string& name, uint32_t buffers, bool* built) {
+PipelinePtr Pipelines::find(const std::string& source, const std::string& name, uint32_t buffers, bool soon,
+                            bool* built) {
   const Digest key = digest(source);
   const std::shared_ptr<Entry> slot = entry(key);
   std::lock_guard lock(slot->building);
   if (slot->pipeline == nullptr) {
     slot->pipeline = build(source, key, name, buffers);
+    if (soon && warm_ != nullptr) warm_(*slot->pipeline);
     *built = true;
   }
   return slot->pipeline;
@@ -111,6 +113,7 @@ PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const
   const Compiler::Result code = compiler_.spirv(source, key, name);
   auto pipeline = std::make_shared<Pipeline>(gpu_);
   pipeline->layout = &layout(buffers);
+  pipeline->buffers = buffers;
   VkShaderModuleCreateInfo module{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
   module.codeSize = code.spirv.size() * 4;
   module.pCode = code.spirv.data();

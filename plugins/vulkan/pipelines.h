@@ -5,6 +5,7 @@
 // The driver's own cache (VkPipelineCache) is kept in the host's blob cache between processes.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,7 @@ struct Pipeline {
   Gpu& gpu;
   VkPipeline handle = VK_NULL_HANDLE;
   const Layout* layout = nullptr;
+  uint32_t buffers = 0;
 };
 using PipelinePtr = std::shared_ptr<const Pipeline>;
 
@@ -39,8 +41,12 @@ class Pipelines {
   Pipelines(const Pipelines&) = delete;
   Pipelines& operator=(const Pipelines&) = delete;
 
-  /// [any] *built is set to true when anything had to be compiled or created.
-  PipelinePtr find(const std::string& source, const std::string& name, uint32_t buffers, bool* built);
+  /// What runs a pipeline without work, so that the driver finishes compiling it.
+  using Warm = std::function<void(const Pipeline&)>;
+  void set_warm(Warm warm) { warm_ = std::move(warm); }
+
+  /// [any] *built is set to true when anything had to be compiled or created. `soon`: it is going to be used at once.
+  PipelinePtr find(const std::string& source, const std::string& name, uint32_t buffers, bool soon, bool* built);
 
  private:
   static constexpr size_t kCapacity = 2048;
@@ -60,6 +66,7 @@ class Pipelines {
 
   Gpu& gpu_;
   const Compiler& compiler_;
+  Warm warm_;
   std::mutex mutex_;
   std::unordered_map<uint32_t, Layout> layouts_;
   Order order_;  // newest first

@@ -182,6 +182,14 @@ void Stream::enqueue(const Kernel& kernel, const bp_view* inputs, const bp_view*
   for (const PreparedLaunch& launch : kernel.launches()) recorder().launch(launch, inputs, outputs, workspace);
 }
 
+void Stream::warm(const Pipeline& pipeline, const Allocation& dummy) {
+  std::lock_guard lock(mutex_);
+  recorder().launch_nothing(pipeline, dummy);
+  submit();
+  if (!failed_) wait_all();
+  failed_ = false;
+}
+
 void Stream::stamp(VkQueryPool pool, uint32_t index, Event& done) {
   std::lock_guard lock(mutex_);
   forbid_capture("stamp");

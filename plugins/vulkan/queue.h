@@ -57,6 +57,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void fill(const bp_view& target, const void* pattern, uint32_t pattern_bytes, uint64_t bytes);
   void enqueue(const Kernel& kernel, const bp_view* inputs, const bp_view* outputs, const bp_view& workspace);
   void stamp(VkQueryPool pool, uint32_t index, Event& done);
+  /// Waits until the driver has gone through a launch of nothing.
+  void warm(const Pipeline& pipeline, const Allocation& dummy);
   void flush();
   bp_status finish(bp_error* error);
   void record(Event& event);

@@ -123,6 +123,16 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
                                 0, nullptr);
 }
 
+void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy) {
+  VkDescriptorBufferInfo buffers[kMaxBuffers];
+  std::fill_n(buffers, pipeline.buffers, VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
+  const int32_t words[kMaxWords] = {};
+  bind(pipeline, buffers, pipeline.buffers);
+  gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                           gpu_.facts.max_words * 4, words);
+  gpu_.vk.CmdDispatch(commands_->handle, 0, 0, 0);
+}
+
 VkDescriptorSet Recorder::allocate_set(const Layout& layout) {
   VkDescriptorSetAllocateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO};
   info.descriptorSetCount = 1;

@@ -32,6 +32,8 @@ class Recorder {
 
   void launch(const PreparedLaunch& launch, const bp_view* inputs, const bp_view* outputs, const bp_view& workspace);
   void copy(const Allocation& to, uint64_t to_offset, const Allocation& from, uint64_t from_offset, uint64_t bytes);
+  /// A launch of no work-groups, with `dummy` for every buffer.
+  void launch_nothing(const Pipeline& pipeline, const Allocation& dummy);
   /// Offset and bytes are multiples of 4.
   void fill(const Allocation& to, uint64_t offset, uint64_t bytes, uint32_t pattern);
   /// The time at which all commands before are done.

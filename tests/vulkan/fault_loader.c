@@ -50,7 +50,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate(VkDevice device, const VkMemoryAl
 }
 static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(VkDevice device, const VkSemaphoreWaitInfo* info, uint64_t ns) {
   VkResult result;
-  return faulty(kWait, &result) ? result : real_wait(device, info, ns);
+  const VkResult real = real_wait(device, info, ns); /* even then: nobody destroys what a working device still uses */
+  return faulty(kWait, &result) ? result : real;
 }
 static VKAPI_ATTR VkResult VKAPI_CALL pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
                                                 const VkComputePipelineCreateInfo* infos,
