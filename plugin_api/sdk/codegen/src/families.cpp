@@ -16,15 +16,17 @@ extern const Family kReduceFamily;
 extern const Family kMatmulFamily;
 extern const Family kGatherFamily;
 extern const Family kScatterAddFamily;
-extern const Family kPoolFamily;
-extern const Family kPoolGradFamily;
 extern const Family kConvolutionFamily;
 extern const Family kConvolutionGradDataFamily;
 extern const Family kConvolutionGradFilterFamily;
+extern const Family kPoolFamily;
+extern const Family kPoolGradFamily;
 extern const Family kSoftmaxFamily;
 extern const Family kSoftmaxGradFamily;
 extern const Family kLogSoftmaxFamily;
 extern const Family kLogSoftmaxGradFamily;
+extern const Family kNormalizeFamily;
+extern const Family kNormalizeGradFamily;
 extern const Family kRandomFamily;
 
 namespace {
@@ -32,7 +34,8 @@ namespace {
 const Family* const kFamilies[] = {
     &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kConvolutionFamily,
     &kConvolutionGradDataFamily, &kConvolutionGradFilterFamily, &kPoolFamily, &kPoolGradFamily, &kSoftmaxFamily,
-    &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kRandomFamily,
+    &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kNormalizeFamily, &kNormalizeGradFamily,
+    &kRandomFamily,
 };
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // POOL and POOL_GRAD: a work-item per element, or on CPU drivers per row of the output.
 //
-// Windows, strides, dilations and paddings are part of the text: models have few of them, loops over a window unroll and
-// divisions by a stride become multiplications. Not here: bool.
+// Windows, strides, dilations and paddings are part of the text: models have few of them, loops over a window unroll
+// and divisions by a stride become multiplications. Not here: bool.
 #include <algorithm>
 #include <string>
 
@@ -22,10 +22,14 @@ uint32_t compute_dtype(uint32_t dtype) { return sdk::is_float(dtype) && dtype !=
 std::string start(uint32_t dtype, bool maximum) {
   if (!maximum) return dtype == BP_F64 ? "TO_F64(0)" : "0.0f";
   switch (dtype) {
-    case BP_I32: return "(-2147483647 - 1)";
-    case BP_I64: return "MAKE_I64(0x80000000u, 0u)";
-    case BP_F64: return "MAKE_F64(0xfff00000u, 0u)";
-    default: return "(-INF)";
+    case BP_I32:
+      return "(-2147483647 - 1)";
+    case BP_I64:
+      return "MAKE_I64(0x80000000u, 0u)";
+    case BP_F64:
+      return "MAKE_F64(0xfff00000u, 0u)";
+    default:
+      return "(-INF)";
   }
 }
 
@@ -51,8 +55,10 @@ void declare_axes(Source& source, const std::string& prefix, const bp_tensor_des
   const uint32_t missing = 5 - desc.rank;
   for (uint32_t axis = 0; axis < 3; ++axis) {
     const std::string name = prefix + std::to_string(axis);
-    if (axis < missing) source.define(name, none);
-    else source.param(name, values[axis - missing + 2]);
+    if (axis < missing)
+      source.define(name, none);
+    else
+      source.param(name, values[axis - missing + 2]);
   }
 }
 
@@ -67,8 +73,10 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, bool row) {
   if (grad) operands.insert(operands.end(), {{"dy", &op.inputs[2]}, {"dx", &op.outputs[0]}});
   std::vector<const bp_tensor_desc*> descs;
   for (uint32_t i = 0; i < operands.size(); ++i) {
-    if (i + 1 == operands.size()) source.output(operands[i].first, 0, *operands[i].second);
-    else source.input(operands[i].first, i, *operands[i].second);
+    if (i + 1 == operands.size())
+      source.output(operands[i].first, 0, *operands[i].second);
+    else
+      source.input(operands[i].first, i, *operands[i].second);
     descs.push_back(operands[i].second);
   }
   source.define("MAX", maximum);

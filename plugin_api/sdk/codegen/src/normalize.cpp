@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// NORMALIZE and NORMALIZE_GRAD: which forms to offer. The gradient first adds up dscale and dshift, each group of their
+// terms by itself and without atomics, then computes dx, which may lie over dy or x.
+#include <algorithm>
+
+#include "lanes.h"
+#include "normalize.h"
+
+namespace backplane::codegen {
+namespace {
+
+constexpr int64_t kPartLength = 2048;  // least elements of a part of a group
+constexpr int64_t kLongGroup = 65536;  // a CPU cuts groups from this length on when there are fewer than cores
+
+std::string number(int64_t n) { return std::to_string(n); }
+
+uint32_t items_group(const DeviceFacts& facts) {
+  return !facts.cpu_like ? group_size(facts, 64) : facts.dialect == Dialect::glsl ? group_size(facts, 8) : 1;
+}
+
+/// Lanes for one launch: along the group where elements lie side by side, else across groups.
+NormalizeForm lanes_form(const NormalizeGroups& g) {
+  NormalizeForm form{.group = items_group(g.facts)};
+  form.along = g.dense(true) || !g.dense(false);
+  const Walk& walk = form.along ? g.inside : g.kept;
+  if (g.dense(form.along)) form.width = lane_width(g.facts, g.x().dtype, walk.extents.back());
+  return form;
+}
+
+/// dscale and dshift: as many work-items or groups as keep the device busy.
+NormalizeForm sums_form(const NormalizeGroups& g, bool plain) {
+  NormalizeForm form = plain ? NormalizeForm{.group = items_group(g.facts)} : lanes_form(g);
+  if (plain) return form;
+  if (!g.facts.cpu_like && form.along) {
+    form.team = true;
+    form.group = group_size(g.facts, 256, 8);
+    if (form.group > 1) return form;
+    form.team = false;
+  }
+  const int64_t wanted =
+      g.facts.cpu_like ? 2 * g.facts.compute_units : 2048 * static_cast<int64_t>(g.facts.compute_units);
+  const int64_t units = std::max<int64_t>(1, g.kept.count / (form.along ? 1 : form.width));
+  const int64_t most = g.inside.count / (form.along ? kPartLength : 32);
+  form.parts = std::clamp<int64_t>(wanted / units, 1, std::max<int64_t>(1, std::min<int64_t>(most, 1024)));
+  return form;
+}
+
+Recipe build(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
+  Recipe recipe;
+  if (op.code == BP_OP_NORMALIZE) {
+    build_normalize(NormalizeGroups(op, facts, NormalizeStep::normalize), form, 0, recipe);
+    return recipe;
+  }
+  uint64_t workspace = 0;
+  const bp_tensor_desc &dscale = op.outputs[1], &dshift = op.outputs[2];
+  const bool together = std::equal(dscale.shape, dscale.shape + dscale.rank, dshift.shape);
+  for (int i = 0; i < (together ? 1 : 2); ++i) {
+    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums, together || i == 0, together || i == 1);
+    const NormalizeForm sums_as = sums_form(sums, plain);
+    build_normalize(sums, sums_as, workspace, recipe);
+    workspace += normalize_workspace(sums, sums_as);
+  }
+  const NormalizeGroups gradient(op, facts, NormalizeStep::gradient);
+  if (gradient.inside.count != 0) build_normalize(gradient, form, workspace, recipe);
+  return recipe;
+}
+
+uint64_t workspace_of(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
+  if (op.code == BP_OP_NORMALIZE) return normalize_workspace({op, facts, NormalizeStep::normalize}, form);
+  uint64_t bytes = normalize_workspace({op, facts, NormalizeStep::gradient}, form);
+  const bp_tensor_desc &dscale = op.outputs[1], &dshift = op.outputs[2];
+  const bool together = std::equal(dscale.shape, dscale.shape + dscale.rank, dshift.shape);
+  for (int i = 0; i < (together ? 1 : 2); ++i) {
+    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums, together || i == 0, together || i == 1);
+    bytes += normalize_workspace(sums, sums_form(sums, plain));
+  }
+  return bytes;
+}
+
+void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
+  const NormalizeGroups g(op, facts, op.code == BP_OP_NORMALIZE ? NormalizeStep::normalize : NormalizeStep::gradient);
+  const auto add = [&](std::string name, const NormalizeForm& form, bool plain = false) {
+    Variant variant;
+    variant.name = std::move(name);
+    variant.prior = out.empty() ? 1 : 2;
+    variant.workspace = workspace_of(op, facts, form, plain);
+    variant.determinism = BP_DETERMINISM_RUN;
+    variant.build = [&op, facts, form, plain] { return build(op, facts, form, plain); };
+    out.push_back(std::move(variant));
+  };
+  const int64_t n = g.inside.count, groups = std::max<int64_t>(g.kept.count, 1);
+  const NormalizeForm lanes = lanes_form(g);
+  const uint32_t team = group_size(facts, facts.cpu_like ? 32 : 256, 8);
+  const bool few = facts.cpu_like ? groups < facts.compute_units && n >= kLongGroup
+                                  : groups < 2 * static_cast<int64_t>(facts.compute_units) && n >= 4 * kPartLength;
+  const auto list_parts = [&] {
+    if (n < 2 * kPartLength || !g.dense(true)) return;
+    NormalizeForm form = facts.cpu_like ? lanes : NormalizeForm{.team = true, .group = team};
+    form.parts = std::clamp<int64_t>(4 * facts.compute_units / groups, 2, std::min<int64_t>(n / kPartLength, 64));
+    add("split_group@w=" + number(form.width) + ",parts=" + number(form.parts), form);
+  };
+  const auto list_lanes = [&] {
+    const std::string name = lanes.along ? "group_per_item@w=" : "groups_per_item@w=";
+    if (lanes.width > 1 || !lanes.along) add(name + number(lanes.width), lanes);
+  };
+  const auto list_subgroups = [&] {
+    if (!facts.subgroup_arithmetic || facts.subgroup_size < 2 || g.x().dtype == BP_F64) return;
+    const uint32_t size = std::max(group_size(facts, 4 * facts.subgroup_size), facts.subgroup_size);
+    add("group_per_subgroup", {.team = true, .kind = Team::subgroup, .group = size});
+  };
+  if (few) list_parts();
+  if (facts.cpu_like || !lanes.along) list_lanes();
+  const bool short_groups = n <= 32 * static_cast<int64_t>(facts.subgroup_size);
+  if (short_groups) list_subgroups();
+  if (team > 1) add("group_per_group@g=" + number(team), {.team = true, .group = team});
+  if (!short_groups) list_subgroups();
+  if (!few) list_parts();
+  add("group_per_item", {.group = items_group(facts)}, true);
+}
+
+}  // namespace
+
+extern const Family kNormalizeFamily{BP_OP_NORMALIZE, nullptr, list};
+extern const Family kNormalizeGradFamily{BP_OP_NORMALIZE_GRAD, nullptr, list};
+
+}  // namespace backplane::codegen
