@@ -4,7 +4,8 @@
 //
 //   items    one work-item per position, for any strides; last, always there
 //   vector   four neighbours per work-item, when every operand is dense or constant along the innermost axis
-//   runs     long loops per work-item, which drivers for CPUs vectorise
+//   runs     long loops per work-item, which drivers for CPUs vectorise; tiles where an operand is transposed
+//   fours    loops over vectors of four, for llvmpipe
 #include <algorithm>
 #include <numeric>
 
@@ -204,23 +205,38 @@ bool wants_hint(const bp_op& op, const DeviceFacts& facts) {
          std::all_of(op.outputs, op.outputs + op.num_outputs, plain);
 }
 
-Recipe build_runs(const bp_op& op, const DeviceFacts& facts, int64_t run) {
+/// What a work-item of the runs form covers: `run` elements of each of `rows` rows, in vectors of four or one by one.
+struct Tile {
+  int64_t run, rows;
+  bool fours;
+};
+
+Recipe build_runs(const bp_op& op, const DeviceFacts& facts, const Tile& tile) {
   const Rows rows = split_rows(joint_walk(op));
   Source source(facts, "pointwise.runs");
   PointwiseText text(source, op);
-  const int64_t parts = (rows.inner + run - 1) / run, rows_per_item = std::max<int64_t>(1, run / rows.inner);
+  const int64_t parts = (rows.inner + tile.run - 1) / tile.run;
+  const int64_t rows_per_item = std::max(tile.rows, tile.run / rows.inner);
   const int64_t total = parts * ((rows.outer.count + rows_per_item - 1) / rows_per_item);
   source.param("total", total);
   source.param("parts", parts);
-  source.param("run", run);
+  source.param("run", tile.run);
   source.param("inner", rows.inner);
   source.param("rows", rows.outer.count);
   source.param("rows_per_item", rows_per_item);
   text.locate(rows.outer);
   text.element(&rows.strides);
+  if (tile.fours) text.four(rows.strides);
+  source.define("FOURS", tile.fours ? 1 : 0);
   source.define("LOOP", wants_hint(op, facts) ? "INDEPENDENT_ITERATIONS" : "");
-  const LinearGrid grid = linear_grid(total, facts, 1);
+  const LinearGrid grid = linear_grid(total, facts, facts.dialect == Dialect::opencl_c ? 1 : 32);
   return {{source.finish(kernel_text("pointwise_runs"), grid.group, grid.grid)}};
+}
+
+/// An operand whose neighbours lie on another axis than the innermost: tiles use what a cache line brings.
+bool is_transposed(const Rows& rows) {
+  return rows.outer.count > 1 && std::any_of(rows.strides.begin(), rows.strides.end(),
+                                             [](int64_t stride) { return stride != 0 && stride != 1; });
 }
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
@@ -228,14 +244,19 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const auto add = [&](std::string name, double prior, auto build) {
     out.push_back({.name = std::move(name), .prior = prior, .determinism = BP_DETERMINISM_BATCH, .build = build});
   };
-  if (facts.cpu_like && facts.dialect == Dialect::opencl_c) {
-    for (const int64_t run : {4096, 32768}) {
-      add(numbered("runs@elements=", static_cast<size_t>(run)), 1, [&op, facts, run] { return build_runs(op, facts, run); });
-    }
+  const auto add_runs = [&](std::string name, double prior, const Tile& tile) {
+    add(std::move(name), prior, [&op, facts, tile] { return build_runs(op, facts, tile); });
+  };
+  const bool vector = is_vector(op, rows) && op.program->num_instrs <= 32;
+  const bool loops = facts.cpu_like && facts.dialect == Dialect::opencl_c;
+  if (loops && is_transposed(rows)) add_runs("runs@elements=32,rows=32", 1, {32, 32, false});
+  if (loops) {
+    add_runs("runs@elements=4096", 1, {4096, 1, false});
+    add_runs("runs@elements=32768", 1, {32768, 1, false});
+  } else if (facts.cpu_like && vector && rows.outer.count * rows.inner >= 4096) {
+    add_runs("fours@elements=64", 1, {64, 1, true});
   }
-  if (is_vector(op, rows) && op.program->num_instrs <= 32) {
-    add("vector@width=4", 1, [&op, facts] { return build_vector(op, facts); });
-  }
+  if (vector) add("vector@width=4", 1, [&op, facts] { return build_vector(op, facts); });
   add("items", 1.5, [&op, facts] { return build_items(op, facts); });
 }
 

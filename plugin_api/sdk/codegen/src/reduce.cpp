@@ -232,22 +232,23 @@ class Lister {
     add(Form::lane_rows, rows <= 1 ? parts : std::min(parts, rows), 64);
   }
 
-  void gpu() {
+  void general() {
     const bool columns = p_.kept_stride() == 1 && p_.reduced_stride() != 1;
     const int64_t fill = 512 * static_cast<int64_t>(facts_.compute_units);  // work-items that keep the device busy
     const uint32_t group = power_of_two_below(std::min({256u, facts_.max_group_size, facts_.local_bytes / 16}));
     const int64_t split_items = parts_for(p_, p_.kept.count, fill, 32);
     const int64_t split_groups = parts_for(p_, p_.kept.count, 4 * static_cast<int64_t>(facts_.compute_units), 4096);
     const bool many = columns || p_.reduced.count <= 16;
-    if (many && split_items > 1) add(Form::items, split_items, 1);
-    if (many) add(Form::items, 1, 1);
-    if (can_shuffle() && p_.reduced.count <= 1024) add(Form::subgroups, 1, std::max(group, facts_.subgroup_size));
+    if (!many && facts_.cpu_like && p_.reduced_stride() == 1) subgroups(split_items / std::max(facts_.subgroup_size, 1u));
+    if (many || facts_.cpu_like) items(split_items);
+    if (p_.reduced.count <= 1024) subgroups(1);
     if (group >= 2) {
-      if (split_groups > 1) add(Form::groups, split_groups, group);
+      const bool barriers_are_dear = facts_.cpu_like && facts_.dialect == Dialect::opencl_c;  // never worth a second try
+      if (split_groups > 1 && !barriers_are_dear) add(Form::groups, split_groups, group);
       add(Form::groups, 1, group);
     }
-    if (can_shuffle() && p_.reduced.count > 1024) add(Form::subgroups, 1, std::max(group, facts_.subgroup_size));
-    if (!many && split_items > 1) add(Form::items, split_items, 1);
+    subgroups(1);
+    items(split_items);
   }
 
   void fallback() {
@@ -255,6 +256,14 @@ class Lister {
   }
 
  private:
+  void items(int64_t split) {
+    if (split > 1) add(Form::items, split, 1);
+    add(Form::items, 1, 1);
+  }
+  void subgroups(int64_t parts) {
+    const uint32_t group = power_of_two_below(std::min(256u, facts_.max_group_size));
+    if (can_shuffle()) add(Form::subgroups, std::max<int64_t>(parts, 1), std::max(group, facts_.subgroup_size));
+  }
   bool can_shuffle() const {
     return facts_.subgroup_shuffle && facts_.subgroup_size > 1 && facts_.max_group_size >= facts_.subgroup_size &&
            (p_.accumulator == BP_F32 || p_.accumulator == BP_I32);
@@ -290,7 +299,7 @@ class Lister {
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   Lister lister(op, facts, out);
   if (facts.cpu_like && facts.dialect == Dialect::opencl_c) lister.cpu();
-  lister.gpu();
+  lister.general();
   lister.fallback();
 }
 
