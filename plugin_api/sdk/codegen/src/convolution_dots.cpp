@@ -75,7 +75,8 @@ Launch dots(const ConvolutionProblem& p, const Planes& planes, const DeviceFacts
   source.param("tap_tiles", tap_tiles);
   const int64_t tiles = p.groups * row_tiles * p.group_channels() * tap_tiles;
   source.param("tiles", tiles);
-  const LinearGrid grid = linear_grid(tiles, facts, facts.dialect == Dialect::opencl_c ? 1 : 4);
+  const uint32_t lanes = facts.subgroup_size != 0 ? facts.subgroup_size : 4;
+  const LinearGrid grid = linear_grid(tiles, facts, facts.dialect == Dialect::opencl_c ? 1 : lanes);
   return source.finish(kernel_text("convolution_dots"), grid.group, grid.grid);
 }
 

@@ -95,7 +95,7 @@ void declare_operands(Source& source, const ConvolutionProblem& p) {
         place(source, "y", p.y, {"image", "group * " + filters + " + m", "qz", "qy", "qx"}) + "); }");
     source.define("GET_B(v, k, n)", "{ " + split("TAPS", "n", "channel", "t") + split("OUT", "k", "image", "q") +
         gather_x(source, p, "b", "channel") + " }");
-    return source.define("PUT(v, m, n)", "PUT_AT(v, group * " + filters + " + m, n)");
+    return;
   }
   source.input("a", p.w_index, p.op->inputs[p.w_index]);
   const bool forward = p.direction == BP_OP_CONVOLUTION;
@@ -108,8 +108,17 @@ void declare_operands(Source& source, const ConvolutionProblem& p) {
   source.define("GET_A(v, m, k)", "{ " + split("TAPS", "k", "channel", "t") + "v = LOAD_a(" + place(source, "w", p.w, at) + "); }");
   source.define("GET_B(v, k, n)", "{ " + split("TAPS", "k", "channel", "t") + split("SPACE", "n", "image", "q") +
       (forward ? gather_x(source, p, "b", "channel") : gather_y(source, p, "b")) + " }");
+}
+
+void declare_result(Source& source, const ConvolutionProblem& p) {
+  declare_convolution_result(source, p);
+  source.text(kDivide);
+  const bool forward = p.direction == BP_OP_CONVOLUTION;
+  if (p.direction == BP_OP_CONVOLUTION_GRAD_FILTER) {
+    return source.define("PUT(v, m, n)", "PUT_AT(v, batch * " + std::to_string(p.group_filters()) + " + m, n)");
+  }
   source.param("positions", forward ? p.positions() : p.in[0] * p.in[1] * p.in[2]);
-  source.define("PUT(v, m, n)", "{ DIVIDE(image, position, n, positions) PUT_AT(v, image, group * " +
+  source.define("PUT(v, m, n)", "{ DIVIDE(image, position, n, positions) PUT_AT(v, image, batch * " +
       std::to_string(forward ? p.group_filters() : p.group_channels()) + " + m, position) }");
 }
 
@@ -132,7 +141,7 @@ Product convolution_product(const ConvolutionProblem& p) {
       break;
   }
   product.operands = [p](Source& source) { declare_operands(source, p); };
-  product.result = [p](Source& source) { declare_convolution_result(source, p); };
+  product.result = [p](Source& source) { declare_result(source, p); };
   return product;
 }
 

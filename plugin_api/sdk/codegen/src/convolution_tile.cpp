@@ -164,8 +164,8 @@ Launch correlate(const Correlation& c, const DeviceFacts& facts, uint64_t panels
   source.param("y_tiles", y_tiles);
   const int64_t tiles = c.panels() * x_tiles * y_tiles * c.places[0] * p.groups * p.n;
   source.param("tiles", tiles);
-  const bool opencl = facts.dialect == Dialect::opencl_c;
-  const LinearGrid grid = linear_grid(tiles, facts, !facts.cpu_like ? 64 : opencl ? 1 : 4);
+  const uint32_t lanes = facts.subgroup_size != 0 ? facts.subgroup_size : 4;
+  const LinearGrid grid = linear_grid(tiles, facts, !facts.cpu_like ? 64 : facts.dialect == Dialect::opencl_c ? 1 : lanes);
   return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
 }
 

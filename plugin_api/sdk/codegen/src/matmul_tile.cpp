@@ -144,7 +144,9 @@ Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t,
   source.param("column_tiles", column_tiles);
   const int64_t tiles = row_tiles * column_tiles * p.batch;
   source.param("tiles", tiles);
-  const LinearGrid grid = linear_grid(tiles, facts, glsl && facts.cpu_like ? 4 : facts.cpu_like ? 1 : 64);
+  // Work-items of a driver that runs on CPU cores: one is a core's vector unit in OpenCL, one of its lanes in Vulkan.
+  const uint32_t lanes = facts.subgroup_size != 0 ? facts.subgroup_size : 4;
+  const LinearGrid grid = linear_grid(tiles, facts, !facts.cpu_like ? 64 : glsl ? lanes : 1);
   return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
 }
 
@@ -176,37 +178,46 @@ void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, doub
 
 namespace {
 
-/// Tiles that fill the vector registers without spilling, best first, by vector width (16: 32 registers, 8: 16). Figures in
-/// docs/results: on AVX-512 the first reached oneDNN's speed, the others win on some shapes.
+/// Tiles by vector width, best first: those that fill the vector registers without spilling (16: 32 registers, 8: 16),
+/// where loads are dear (Vulkan on CPU cores, width 4) the larger the better. `least`: fewest rows and columns it is for.
+/// On AVX-512 the first reached oneDNN's speed, the others win on some shapes.
 struct Shape {
   uint32_t width, rows, vectors;
+  int64_t least;
 };
 constexpr Shape kShapes[] = {
-    {16, 8, 2}, {16, 12, 2}, {16, 8, 3}, {16, 8, 1}, {8, 6, 2}, {8, 4, 2}, {8, 8, 1}, {4, 8, 2}, {4, 4, 4}, {4, 4, 2}, {2, 4, 2}, {1, 4, 4},
+    {16, 8, 2, 0}, {16, 12, 2, 64}, {16, 8, 3, 96}, {16, 8, 1, 0}, {8, 6, 2, 0}, {8, 4, 2, 0}, {8, 8, 1, 0},
+    {4, 16, 4, 64}, {4, 8, 2, 0}, {4, 4, 2, 0}, {2, 4, 2, 0}, {1, 4, 4, 0},
 };
-constexpr Shape kRowShapes[] = {{16, 1, 4}, {8, 1, 4}, {4, 1, 4}, {2, 1, 4}, {1, 1, 4}};
+constexpr Shape kRowShapes[] = {{16, 1, 4, 0}, {8, 1, 4, 0}, {4, 1, 4, 0}, {2, 1, 4, 0}, {1, 1, 4, 0}};
 
 }  // namespace
 
 void list_tiles(const MatmulProblem& p, const DeviceFacts& facts, Variants& out) {
   const uint32_t width = vector_width(facts, p.dtype);
+  if (!facts.cpu_like) return offer(p, facts, {4, 1, width}, 2, out);
   if (p.m == 1) {
     for (const Shape& s : kRowShapes) {
       if (s.width == width) offer(p, facts, {s.rows, s.vectors, width}, 0.5, out);
     }
   }
-  // Rows far apart cost address translations and collide in the caches; then copying pays although all is read once more.
-  const bool near = p.n * p.k <= 512 * 1024 && p.b_k <= 1024;
+  // Rows far apart cost address translations and collide in the caches, and edges of unpacked tiles are stored one by one;
+  // then copying pays although all is read once more.
+  const bool near = p.n * p.k <= 512 * 1024 && p.b_k <= 1024 && p.n % 16 == 0;
   bool first = true;
   for (const Shape& s : kShapes) {
-    if (s.width != width) continue;
+    if (s.width != width || std::min(p.m, p.n) < s.least) continue;
     const Tile in_place{s.rows, s.vectors, width}, packed{s.rows, s.vectors, width, false, true},
         both{s.rows, s.vectors, width, true, true};
+    if (facts.dialect == Dialect::glsl) {
+      offer(p, facts, both, 1, out);
+      if (s.rows <= 8) offer(p, facts, in_place, 1.3, out);
+      continue;
+    }
     if (near) offer(p, facts, in_place, 1, out);
-    if (first && facts.dialect == Dialect::glsl) offer(p, facts, both, 1, out);
     offer(p, facts, packed, 1.05, out);
     if (first && !near) offer(p, facts, in_place, 2, out);
-    if (first && facts.dialect != Dialect::glsl) offer(p, facts, both, 1.1, out);
+    if (first) offer(p, facts, both, 1.1, out);
     first = false;
   }
 }

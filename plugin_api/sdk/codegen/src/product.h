@@ -4,7 +4,7 @@
 //
 //   PLACE(batch)                     a statement that declares what the others need of the batch entry
 //   GET_A(v, m, k)  GET_B(v, k, n)   statements: v = the operand's element
-//   PUT(v, m, n)                     a statement: the epilogue and the store of result v
+//   PUT(v, m, n)                     a statement where `batch` is declared: the epilogue and the store of result v
 //   ROWS_OF_RESULT COLUMNS_OF_RESULT INNER   the extents, parameters
 #pragma once
 
@@ -21,7 +21,6 @@ struct Product {
   uint32_t dtype = BP_F32;               ///< of both operands
   bool a_along_k = false;                ///< neighbouring k of `a` (of `b`) are neighbours in memory; else neighbouring
   bool b_along_k = false;                ///< m (n) are, as far as any are
-  bool finishes = false;                 ///< there is an epilogue, or y needs rounding: partial sums cannot be stored in y
   std::function<void(Source&)> operands; ///< declares the buffers a and b, PLACE, GET_A, GET_B
   std::function<void(Source&)> result;   ///< declares y and PUT
 };
@@ -29,7 +28,9 @@ struct Product {
 /// The extents as parameters.
 void declare_extents(Source& source, const Product& product);
 
-/// Variants that need nothing but the macros: one item per element, tiles in local memory, split sums.
+/// Variants that need nothing but the macros: one item per element.
 void list_naive(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out);
+/// Tiles in local memory, k in one piece or split.
+void list_grouped(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out);
 
 }  // namespace backplane::codegen
