@@ -5,9 +5,6 @@
 // the description on the MNIST page by LeCun, Cortes and Burges. Does not write IDX.
 #include "backplane/data/idx.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -18,6 +15,7 @@
 #include <string>
 
 #include "backplane/file_error.h"
+#include "io/regular_file.h"
 
 namespace backplane::data {
 namespace {
@@ -36,20 +34,9 @@ constexpr size_t kReadStep = size_t{1} << 20;
 /// ends inside the check sum.
 class Source {
  public:
-  explicit Source(const std::filesystem::path& file) : path_(file.string()) {
-    // O_NONBLOCK: opening a named pipe must not wait for a writer; regular files do not care.
-    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor_ < 0) fail(std::strerror(errno), path_, "check the path and its permissions");
-    struct stat status {};
-    if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      ::close(descriptor_);
-      fail("not a regular file", path_, "name a file, not a directory or device");
-    }
-    file_size_ = status.st_size;
-  }
+  explicit Source(const std::filesystem::path& file) : file_("idx", file) {}
   ~Source() {
     if (gzip_) ::inflateEnd(&stream_);
-    ::close(descriptor_);
   }
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
@@ -58,7 +45,7 @@ class Source {
   void detect_gzip() {
     refill();
     if (stream_.avail_in < 2 || input_[0] != 0x1f || input_[1] != 0x8b) return;
-    if (::inflateInit2(&stream_, 15 + 16) != Z_OK) fail("zlib has no memory", path_, "free some memory");
+    if (::inflateInit2(&stream_, 15 + 16) != Z_OK) fail("zlib has no memory", path(), "free some memory");
     gzip_ = true;
   }
 
@@ -66,17 +53,14 @@ class Source {
   size_t read(std::byte* into, size_t count) { return gzip_ ? read_gzip(into, count) : read_plain(into, count); }
 
   int64_t most_bytes() const {
-    return gzip_ && file_size_ < INT64_MAX / kMaxDeflateRatio ? file_size_ * kMaxDeflateRatio : file_size_;
+    const auto size = static_cast<int64_t>(file_.size());
+    return gzip_ && size < INT64_MAX / kMaxDeflateRatio ? size * kMaxDeflateRatio : size;
   }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
   void refill() {
-    ssize_t got = 0;
-    do {
-      got = ::read(descriptor_, input_.data(), input_.size());
-    } while (got < 0 && errno == EINTR);
-    if (got < 0) fail(std::string("cannot read: ") + std::strerror(errno), path_, "check the disk");
+    const size_t got = file_.read_some(input_.data(), input_.size());
     stream_.next_in = input_.data();
     stream_.avail_in = static_cast<unsigned>(got);
   }
@@ -100,12 +84,12 @@ class Source {
     stream_.avail_out = static_cast<unsigned>(count);
     while (stream_.avail_out > 0 && !ended_) {
       if (stream_.avail_in == 0) refill();
-      if (stream_.avail_in == 0) fail("truncated: the compressed data end early", path_);
+      if (stream_.avail_in == 0) fail("truncated: the compressed data end early", path());
       const int code = ::inflate(&stream_, Z_NO_FLUSH);
       if (code == Z_STREAM_END) {
         end_of_stream();
       } else if (code != Z_OK) {
-        fail(std::string("damaged compressed data: ") + (stream_.msg != nullptr ? stream_.msg : "no progress"), path_);
+        fail(std::string("damaged compressed data: ") + (stream_.msg != nullptr ? stream_.msg : "no progress"), path());
       }
     }
     return count - stream_.avail_out;
@@ -114,12 +98,10 @@ class Source {
   void end_of_stream() {
     ended_ = true;
     if (stream_.avail_in == 0) refill();
-    if (stream_.avail_in != 0) fail("too long: bytes follow the compressed data", path_);
+    if (stream_.avail_in != 0) fail("too long: bytes follow the compressed data", path());
   }
 
-  std::string path_;
-  int descriptor_ = -1;
-  int64_t file_size_ = 0;
+  io::RegularFile file_;
   bool gzip_ = false;
   bool ended_ = false;
   z_stream stream_{};

@@ -5,10 +5,6 @@
 // little endian; other machines are refused at compile time.
 #include "backplane/io/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -19,6 +15,7 @@
 
 #include "backplane/file_error.h"
 #include "backplane/io/atomic_file.h"
+#include "regular_file.h"
 #include "safetensors_header.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little endian");
@@ -34,39 +31,21 @@ namespace {
 /// A regular file read front to back.
 class InputFile {
  public:
-  explicit InputFile(const std::filesystem::path& file) : path_(file.string()) {
-    // O_NONBLOCK: opening a named pipe must not wait for a writer; regular files do not care.
-    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor_ < 0) fail(std::strerror(errno), path_, "check the path and its permissions");
-    struct stat status {};
-    if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      ::close(descriptor_);
-      fail("not a regular file", path_, "name a file, not a directory or device");
-    }
-    size_ = static_cast<uint64_t>(status.st_size);
-  }
-  ~InputFile() { ::close(descriptor_); }
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
+  explicit InputFile(const std::filesystem::path& file) : file_("safetensors", file) {}
 
   void read(void* into, uint64_t count) {
     auto* to = static_cast<char*>(into);
     while (count > 0) {
-      const ssize_t got = ::read(descriptor_, to, count);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) fail(std::string("cannot read: ") + std::strerror(errno), path_, "check the disk");
-      if (got == 0) fail("the file became shorter while it was read", path_, "try again");
+      const size_t got = file_.read_some(to, count);
+      if (got == 0) fail("the file became shorter while it was read", file_.path(), "try again");
       to += got;
-      count -= static_cast<uint64_t>(got);
+      count -= got;
     }
   }
-
-  uint64_t size() const { return size_; }
+  uint64_t size() const { return file_.size(); }
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
-  uint64_t size_ = 0;
+  RegularFile file_;
 };
 
 class InputMemory {
