@@ -22,13 +22,14 @@ Compiler::Compiler(const sdk::Host& host) : host_(host), compiler_(shaderc_compi
 
 Compiler::~Compiler() { shaderc_compiler_release(compiler_); }
 
-Compiler::Result Compiler::spirv(const std::string& source, const Digest& source_digest, const std::string& name) const {
-  Result result;
+std::vector<uint32_t> Compiler::spirv(const std::string& source, const Digest& source_digest,
+                                      const std::string& name) const {
+  std::vector<uint32_t> spirv;
   const std::string key = "vulkan-spirv-" + source_digest.hex();
   if (const auto blob = load_blob(host_, key, version_); blob && blob->size() >= 20 && blob->size() % 4 == 0) {
-    result.spirv.resize(blob->size() / 4);
-    std::memcpy(result.spirv.data(), blob->data(), blob->size());
-    if (result.spirv[0] == kSpirvMagic) return result;
+    spirv.resize(blob->size() / 4);
+    std::memcpy(spirv.data(), blob->data(), blob->size());
+    if (spirv[0] == kSpirvMagic) return spirv;
   }
   const std::unique_ptr<shaderc_compile_options, void (*)(shaderc_compile_options_t)> options(
       shaderc_compile_options_initialize(), shaderc_compile_options_release);
@@ -45,11 +46,10 @@ Compiler::Result Compiler::spirv(const std::string& source, const Digest& source
     throw sdk::Failure(BP_E_COMPILE, "internal: [vulkan] kernel " + name + " does not compile: " + messages);
   }
   const size_t bytes = shaderc_result_get_length(compiled.get());
-  result.spirv.resize(bytes / 4);
-  std::memcpy(result.spirv.data(), shaderc_result_get_bytes(compiled.get()), bytes);
-  result.compiled = true;
-  store_blob(host_, key, version_, result.spirv.data(), bytes);
-  return result;
+  spirv.resize(bytes / 4);
+  std::memcpy(spirv.data(), shaderc_result_get_bytes(compiled.get()), bytes);
+  store_blob(host_, key, version_, spirv.data(), bytes);
+  return spirv;
 }
 
 }  // namespace backplane::vulkan

@@ -21,12 +21,8 @@ class Compiler {
   Compiler(const Compiler&) = delete;
   Compiler& operator=(const Compiler&) = delete;
 
-  struct Result {
-    std::vector<uint32_t> spirv;
-    bool compiled = false;  ///< false: it came from a cache
-  };
   /// Throws BP_E_COMPILE with the compiler's messages. `name` is for people.
-  Result spirv(const std::string& source, const Digest& source_digest, const std::string& name) const;
+  std::vector<uint32_t> spirv(const std::string& source, const Digest& source_digest, const std::string& name) const;
 
  private:
   const sdk::Host& host_;

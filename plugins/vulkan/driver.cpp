@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 namespace backplane::vulkan {
 namespace {
@@ -153,9 +154,21 @@ std::string Driver::describe(VkPhysicalDevice device, Adapter& adapter) const {
   all.pNext = &adapter.properties11;
   adapter.properties11.pNext = &adapter.properties12;
   const bool has_pci = adapter.has(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
-  if (has_pci) adapter.properties12.pNext = &pci;
+  VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+  VkPhysicalDeviceShaderCorePropertiesAMD amd{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+  auto chain = [tail = &adapter.properties12.pNext](auto& properties) mutable {
+    *tail = &properties;
+    tail = &properties.pNext;
+  };
+  if (has_pci) chain(pci);
+  if (adapter.has(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) chain(sm);
+  if (adapter.has(VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) chain(amd);
   api_.GetPhysicalDeviceProperties2(device, &all);
   adapter.properties11.pNext = adapter.properties12.pNext = nullptr;
+  adapter.compute_units = adapter.is_cpu() ? std::thread::hardware_concurrency()
+                          : sm.shaderSMCount != 0
+                              ? sm.shaderSMCount
+                              : amd.shaderEngineCount * amd.shaderArraysPerEngineCount * amd.computeUnitsPerShaderArray;
   if (has_pci) {
     char text[16];
     std::snprintf(text, sizeof(text), "%04x:%02x:%02x.%x", pci.pciDomain, pci.pciBus, pci.pciDevice, pci.pciFunction);

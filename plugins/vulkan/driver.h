@@ -24,6 +24,7 @@ struct Adapter {
   uint32_t queue_family = 0;
   uint32_t queue_count = 1;
   uint32_t timestamp_bits = 0;
+  uint32_t compute_units = 0;  ///< 0: the driver does not tell
   std::string pci;
 
   bool has(const char* extension) const;

@@ -114,7 +114,8 @@ void Gpu::fill_facts(const Features& has) {
   const VkPhysicalDeviceLimits& limits = adapter.properties.limits;
   facts.dialect = codegen::Dialect::glsl;
   facts.cpu_like = adapter.is_cpu();
-  if (facts.cpu_like) facts.max_loop_steps = 65535;
+  if (facts.cpu_like) facts.max_loop_steps = 65535;  // LP_MAX_TGSI_LOOP_ITERATIONS of Mesa's gallivm
+  facts.compute_units = adapter.compute_units != 0 ? adapter.compute_units : 32;
   facts.f16_storage = has.v11.storageBuffer16BitAccess != 0 && has.v12.shaderFloat16 != 0;
   facts.bf16_storage = has.v11.storageBuffer16BitAccess != 0 && has.base.features.shaderInt16 != 0;
   facts.bool_storage = has.v12.storageBuffer8BitAccess != 0 && has.v12.shaderInt8 != 0;

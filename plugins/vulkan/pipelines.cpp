@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines.h"
 
+#include <algorithm>
+
+#include "precompiled.h"
+
 namespace backplane::vulkan {
 namespace {
 
@@ -15,12 +19,20 @@ Digest device_digest(const Adapter& adapter) {
 }
 
 /// Whether a module declares SPIR-V's capability GroupNonUniform, which all subgroup operations need.
-bool uses_subgroups(const std::vector<uint32_t>& spirv) {
+bool uses_subgroups(std::span<const uint32_t> spirv) {
   constexpr uint32_t kHeaderWords = 5, kOpCapability = 17, kGroupNonUniform = 61;
   for (size_t at = kHeaderWords; at + 1 < spirv.size() && (spirv[at] & 0xffffu) == kOpCapability; at += spirv[at] >> 16) {
     if (spirv[at + 1] == kGroupNonUniform) return true;
   }
   return false;
+}
+
+std::span<const uint32_t> find_precompiled(const Digest& text) {
+  const auto table = precompiled();
+  const auto at = std::lower_bound(table.begin(), table.end(), text, [](const Precompiled& row, const Digest& wanted) {
+    return std::pair(row.text.words[0], row.text.words[1]) < std::pair(wanted.words[0], wanted.words[1]);
+  });
+  return at != table.end() && at->text == text ? at->spirv : std::span<const uint32_t>();
 }
 
 }  // namespace
@@ -110,13 +122,15 @@ PipelinePtr Pipelines::find(const std::string& source, const std::string& name, 
 }
 
 PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const std::string& name, uint32_t buffers) {
-  const Compiler::Result code = compiler_.spirv(source, key, name);
+  std::span<const uint32_t> spirv = find_precompiled(key);
+  std::vector<uint32_t> compiled;
+  if (spirv.empty()) spirv = compiled = compiler_.spirv(source, key, name);
   auto pipeline = std::make_shared<Pipeline>(gpu_);
   pipeline->layout = &layout(buffers);
   pipeline->buffers = buffers;
   VkShaderModuleCreateInfo module{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
-  module.codeSize = code.spirv.size() * 4;
-  module.pCode = code.spirv.data();
+  module.codeSize = spirv.size() * 4;
+  module.pCode = spirv.data();
   VkShaderModule shader = VK_NULL_HANDLE;
   gpu_.check(gpu_.vk.CreateShaderModule(gpu_.handle, &module, nullptr, &shader), "vkCreateShaderModule");
   VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroup{
@@ -129,7 +143,7 @@ PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const
   info.stage.module = shader;
   info.stage.pName = "main";
   // A kernel written for one subgroup size gets it; elsewhere the driver is free to choose.
-  if (gpu_.subgroup_control && uses_subgroups(code.spirv)) info.stage.pNext = &subgroup;
+  if (gpu_.subgroup_control && uses_subgroups(spirv)) info.stage.pNext = &subgroup;
   const VkResult result = gpu_.vk.CreateComputePipelines(gpu_.handle, cache_, 1, &info, nullptr, &pipeline->handle);
   gpu_.vk.DestroyShaderModule(gpu_.handle, shader, nullptr);
   gpu_.check(result, "vkCreateComputePipelines");

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <thread>
 
 #include "backplane/sdk/plugin.hpp"
 #include "device.h"
@@ -57,7 +56,7 @@ bp_device_info describe(const std::vector<Adapter>& all, uint32_t index) {
   info.memory_total = adapter.device_memory();
   info.max_allocation = adapter.properties11.maxMemoryAllocationSize;
   info.offset_alignment = std::max<uint64_t>(16, adapter.properties.limits.minStorageBufferOffsetAlignment);
-  info.compute_units = adapter.is_cpu() ? std::thread::hardware_concurrency() : 0;  // Vulkan does not tell otherwise
+  info.compute_units = adapter.compute_units;
   info.max_queues = std::min<uint32_t>(adapter.queue_count, 8);
   return info;
 }

@@ -84,6 +84,43 @@ TEST(VulkanDevices, SayWhatTheyAre) {
   }
 }
 
+/// Prepares y = reduce(x) of one dtype.
+void prepare_reduce(const Card& card, uint32_t dtype) {
+  const bp_reduce_attrs attrs{sizeof(attrs), BP_REDUCE_SUM, 2, 0};
+  const bp_tensor_desc x = card_test::lay_out(dtype, {60, 130}), y = card_test::lay_out(dtype, {60, 1});
+  bp_op op{};
+  op.size = sizeof(op), op.code = BP_OP_REDUCE, op.name = "sum", op.attrs = &attrs;
+  op.inputs = &x, op.num_inputs = 1, op.outputs = &y, op.num_outputs = 1;
+  op.max_workspace = UINT64_MAX;
+  bp_error error = make_error();
+  bp_kernel* kernel = nullptr;
+  ASSERT_EQ(card.kernels->prepare(card.device, &op, nullptr, &kernel, nullptr, &error), BP_OK) << error.message;
+  card.kernels->destroy(kernel);
+}
+
+TEST(VulkanCache, CommonKernelsComeWithThePlugin) {
+  std::map<std::string, std::string> blobs;
+  const auto card = open_card({}, &blobs);
+  bp_device_info info{};
+  info.size = sizeof(info);
+  uint32_t devices = 0;
+  bp_error error = make_error();
+  ASSERT_GE(card->api->devices(card->plugin, &info, sizeof(info), 1, &devices, &error), 0) << error.message;
+  if (std::string(info.name).find("llvmpipe") == std::string::npos ||
+      std::string(info.architecture).find("subgroup 8") == std::string::npos) {
+    GTEST_SKIP() << "the kernels that come along are for other devices than this";
+  }
+  const auto compiled = [&] {
+    size_t count = 0;
+    for (const auto& [key, blob] : blobs) count += key.find("spirv") != std::string::npos;
+    return count;
+  };
+  prepare_reduce(*card, BP_F32);
+  EXPECT_EQ(compiled(), 0u);
+  prepare_reduce(*card, BP_I32);
+  EXPECT_GT(compiled(), 0u);
+}
+
 TEST(VulkanCache, SecondUseCompilesNothingAndSpoiledEntriesAreRebuilt) {
   std::map<std::string, std::string> blobs;
   const auto result = [&] {
@@ -94,6 +131,7 @@ TEST(VulkanCache, SecondUseCompilesNothingAndSpoiledEntriesAreRebuilt) {
     order.upload(count_down(64));
     shuffle.run(a, order, b);
     EXPECT_EQ(b.read(), count_down(64));
+    prepare_reduce(*card, BP_I32);
   };
   result();
   std::string spirv_key;
