@@ -120,7 +120,8 @@ class PointwiseText {
     for (size_t o = 0; o < operands(); ++o) {
       if (!packed(o) || strides[o] == 0) continue;
       source_.vectors(name(o));
-      if (o < op_.num_inputs) text += numbered("float4 bp_x", o) + " = LOAD4_" + name(o) + "(" + numbered("o", o) + " + j); ";
+      if (o >= op_.num_inputs) continue;
+      text += numbered("float4 bp_x", o) + " = LOAD4_" + name(o) + "(" + numbered("o", o) + " + j); ";
     }
     std::vector<ProgramText> lanes;
     for (size_t lane = 0; lane < 4; ++lane) {
@@ -128,7 +129,7 @@ class PointwiseText {
       for (size_t o = 0; o < op_.num_inputs; ++o) {
         if (strides[o] == 0) loads.push_back(numbered("bp_u", o));
         else if (packed(o)) loads.push_back(numbered("bp_x", o) + "." + "xyzw"[lane]);
-        else loads.push_back("LOAD_" + name(o) + "(" + numbered("o", o) + " + j + " + std::to_string(lane) + ")");
+        else loads.push_back("LOAD_" + name(o) + numbered("(o", o) + " + j + " + std::to_string(lane) + ")");
       }
       lanes.push_back(program_text(source_, *op_.program, dtypes_.data(), loads, numbered("bp_l", lane) + "_"));
       text += lanes.back().statements;

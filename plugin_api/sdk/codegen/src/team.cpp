@@ -11,10 +11,12 @@ constexpr std::string_view kSubgroupNames[] = {
     // OpenCL C
     R"(
 #pragma OPENCL EXTENSION cl_khr_subgroups : enable
+#pragma OPENCL EXTENSION cl_khr_subgroup_shuffle : enable
 #define SUB_ID ((int)get_sub_group_id())
 #define SUB_RANK ((int)get_sub_group_local_id())
 #define SUB_SIZE ((int)get_max_sub_group_size())
 #define SUB_COUNT ((int)get_num_sub_groups())
+#define SUB_SHUFFLE(v, step) sub_group_shuffle_xor(v, (uint)(step))
 #define SUB_SUM(v) sub_group_reduce_add(v)
 #define SUB_TOP(v) sub_group_reduce_max(v)
 )",
@@ -24,6 +26,7 @@ constexpr std::string_view kSubgroupNames[] = {
 #define SUB_RANK int(gl_SubgroupInvocationID)
 #define SUB_SIZE int(gl_SubgroupSize)
 #define SUB_COUNT int(gl_NumSubgroups)
+#define SUB_SHUFFLE(v, step) subgroupShuffleXor(v, uint(step))
 #define SUB_SUM(v) subgroupAdd(v)
 #define SUB_TOP(v) subgroupMax(v)
 )",
@@ -33,6 +36,7 @@ constexpr std::string_view kSubgroupNames[] = {
 #define SUB_RANK ((int)(threadIdx.x & 31))
 #define SUB_SIZE 32
 #define SUB_COUNT (GROUP_X >> 5)
+#define SUB_SHUFFLE(v, step) __shfl_xor_sync(0xffffffffu, v, step)
 FN float bp_sub_sum(float v) {
   for (int step = 16; step > 0; step >>= 1) v += __shfl_xor_sync(0xffffffffu, v, step);
   return v;
@@ -87,11 +91,13 @@ uint32_t group_size(const DeviceFacts& facts, uint32_t wish, uint32_t local_byte
   return size;
 }
 
+void declare_subgroup(Source& source) { source.text(kSubgroupNames[static_cast<int>(source.facts().dialect)]); }
+
 void declare_team(Source& source, Team team, std::string_view type, uint32_t group) {
   const DeviceFacts& facts = source.facts();
   const bool folds =
       facts.subgroup_arithmetic && type == "float" && facts.subgroup_size > 1 && group % facts.subgroup_size == 0;
-  if (folds) source.text(kSubgroupNames[static_cast<int>(facts.dialect)]);
+  if (folds) declare_subgroup(source);
   if (team == Team::subgroup) return source.text(kSubgroupTeam);
   source.text(kGroupTeam);
   source.text(folds ? kFoldOfSubgroups : kFoldOfItems);

@@ -22,6 +22,10 @@ enum class Team { group, subgroup };
 /// of local memory per work-item.
 uint32_t group_size(const DeviceFacts& facts, uint32_t wish, uint32_t local_bytes = 0);
 
+/// What the dialects call a subgroup's things: SUB_ID SUB_RANK SUB_SIZE SUB_COUNT, SUB_SHUFFLE(v, step) for the value of the
+/// work-item whose rank is this one's xor step (with subgroup_shuffle), SUB_SUM SUB_TOP (with subgroup_arithmetic).
+void declare_subgroup(Source& source);
+
 /// `type` is "float" or "f64"; a subgroup folds floats only.
 void declare_team(Source& source, Team team, std::string_view type, uint32_t group);
 
