@@ -71,6 +71,7 @@ void list_convolution(const bp_op& op, const DeviceFacts& facts, Variants& out) 
   const ConvolutionProblem problem(op);
   const Product product = convolution_product(problem);
   const bool filter = problem.direction == BP_OP_CONVOLUTION_GRAD_FILTER;
+  list_convolution_matmul(problem, facts, out);
   if (!facts.cpu_like) list_grouped("implicit_", product, facts, out);
   if (filter) list_convolution_dots(problem, facts, out);
   else list_convolution_tiles(problem, facts, out);

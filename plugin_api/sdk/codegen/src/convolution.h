@@ -58,6 +58,8 @@ void declare_convolution_result(Source& source, const ConvolutionProblem& proble
 /// The convolution as a product of elements that are found one by one: naive and grouped variants.
 Product convolution_product(const ConvolutionProblem& problem);
 
+/// Filters of one tap as MATMUL; nothing for other convolutions.
+void list_convolution_matmul(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Register tiles over padded copies: the result and the data's gradient; the filter's gradient.
 void list_convolution_tiles(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 void list_convolution_dots(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);

@@ -71,6 +71,7 @@ Product matmul_product(const MatmulProblem& p) {
 void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const MatmulProblem problem(op);
   const Product product = matmul_product(problem);
+  list_dots(problem, facts, out);
   if (!facts.cpu_like) list_grouped("", product, facts, out);
   list_tiles(problem, facts, out);
   if (facts.cpu_like) list_grouped("", product, facts, out);

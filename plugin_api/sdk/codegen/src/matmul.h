@@ -31,8 +31,8 @@ Product matmul_product(const MatmulProblem& problem);
 
 /// Tiles in registers, with and without packed operands.
 void list_tiles(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
-/// One row or column of results.
-void list_vectors(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
+/// Thin products along k.
+void list_dots(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 
 /// All variants of a matmul, best guess first.
 void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out);

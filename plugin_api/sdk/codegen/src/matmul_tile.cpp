@@ -207,6 +207,7 @@ void list_tiles(const MatmulProblem& p, const DeviceFacts& facts, Variants& out)
   bool first = true;
   for (const Shape& s : kShapes) {
     if (s.width != width || std::min(p.m, p.n) < s.least) continue;
+    if (p.n <= width && s.vectors > 1 && width > 4) continue;  // lanes that nothing fills
     const Tile in_place{s.rows, s.vectors, width}, packed{s.rows, s.vectors, width, false, true},
         both{s.rows, s.vectors, width, true, true};
     if (facts.dialect == Dialect::glsl) {
