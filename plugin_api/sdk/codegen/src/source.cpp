@@ -80,6 +80,7 @@ void Source::include(std::string_view kernel) {
   if (std::find(included_.begin(), included_.end(), kernel) != included_.end()) return;
   included_.emplace_back(kernel);
   std::string_view rest = kernel_text(kernel);
+  if (rest.find("PRECISE ") != rest.npos) precise_functions_ = true;
   constexpr std::string_view kInclude = "#include \"", kEnding = ".kernel\"\n";
   for (size_t at; (at = rest.find(kInclude)) != rest.npos;) {
     const size_t name = at + kInclude.size(), end = rest.find(kEnding, name);
@@ -136,6 +137,8 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
   const Dialect dialect = facts_.dialect;
   const bool glsl = dialect == Dialect::glsl;
   std::string text = prelude(facts_);
+  // SPIRV-Tools 2023 inlines functions without their NoContraction and then cancels (a + b) - b: see the plugin's compiler.
+  if (glsl && precise_functions_) text += "#pragma optimize(off)\n";
   Interface face;
   std::string arguments;
   for (size_t slot = 0; slot < buffers_.size(); ++slot) {

@@ -83,6 +83,7 @@ class Source {
   std::vector<std::string> words_;
   std::vector<std::array<std::string, 3>> local_arrays_;
   std::vector<std::string> included_;
+  bool precise_functions_ = false;  ///< an included function has PRECISE variables
   std::string text_;
 };
 
