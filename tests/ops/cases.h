@@ -31,7 +31,8 @@ struct Case {
 bool has_samples_by_rule(const graph::OpDef& op);
 
 /// `dtypes` other than f32 replace the f32 operands of the samples, as many of them as inference accepts. A sample
-/// without f32 operands is there once. Filtered by BACKPLANE_TEST_OP (exact name) when that is set.
+/// without f32 operands is there once. Filtered by BACKPLANE_TEST_OP (exact name) when that is set;
+/// BACKPLANE_TEST_ONE_CASE_IN=n takes the first case of each op and every n-th of the others.
 std::vector<Case> all_cases(std::span<const DType> dtypes);
 
 /// A graph with the case's operands as inputs.
