@@ -49,24 +49,18 @@ std::shared_ptr<Program> Programs::find(const std::string& source) {
   return order_.front().second;
 }
 
-std::shared_ptr<Program> Programs::get(const std::string& name, const std::string& source, bool large_grid,
+std::shared_ptr<Program> Programs::get(const std::string& name, const std::string& text, bool large_grid,
                                        const std::function<void(cl_program)>& launch_once, uint64_t* build_ns) {
+  const bool lazy = entry_.facts.cpu_like;  // generates code at the first launch, for small and for large grids apart
+  const std::string source = lazy && large_grid ? text + "// for large grids\n" : text;
   std::shared_ptr<Program> program = find(source);
   std::lock_guard<std::mutex> lock(program->mutex_);
-  const bool lazy = entry_.facts.cpu_like;  // generates code at the first launch
-  bool& warm = program->warm_[large_grid ? 1 : 0];
-  if (program->program_ != nullptr && (warm || !lazy)) return program;
+  if (program->program_ != nullptr) return program;
   const std::string key = blob_key(source);
+  if (load(*program, key)) return program;
   const auto start = std::chrono::steady_clock::now();
-  if (program->program_ == nullptr) {
-    if (load(*program, key)) {
-      warm = true;  // the binary was stored after a launch; on the other side of the threshold it costs a few ms
-      return program;
-    }
-    compile(*program, name, source);
-  }
+  compile(*program, name, source);
   if (lazy) launch_once(program->program_);
-  warm = true;
   *build_ns += since(start);
   store(*program, key);
   return program;

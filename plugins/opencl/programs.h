@@ -27,17 +27,16 @@ class Program {
   friend class Programs;
   std::mutex mutex_;
   cl_program program_ = nullptr;
-  bool warm_[2] = {false, false};  // compiled for small and for large grids, on drivers that do so at first launch
 };
 
 class Programs {
  public:
   Programs(const sdk::Host& host, const DeviceEntry& entry, cl_context context);
 
-  /// `launch_once(program)` launches the kernel of an otherwise finished program on scratch memory, for drivers that
-  /// generate code at the first launch; `large_grid` is on which side of their threshold the launch is. `*build_ns`
-  /// grows by the time spent compiling.
-  std::shared_ptr<Program> get(const std::string& name, const std::string& source, bool large_grid,
+  /// `launch_once(program)` launches the kernel of a compiled program on scratch memory, for drivers that generate code
+  /// at the first launch; `large_grid` is on which side of their threshold the launch is. `*build_ns` grows by the time
+  /// spent compiling.
+  std::shared_ptr<Program> get(const std::string& name, const std::string& text, bool large_grid,
                                const std::function<void(cl_program)>& launch_once, uint64_t* build_ns);
 
  private:

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recording is a flat list of commands with everything bound: each launch has a cl_kernel of its own whose arguments
 // are set, so that a replay is one driver call per launch and takes no lock.
+//
+// cl_khr_command_buffer is not used: the one driver here that has it, PoCL 3.1, gave right results and took 7.1 us per
+// launch of a small kernel, where these calls take 3.5 us.
 #pragma once
 
 #include <variant>
