@@ -137,9 +137,9 @@ void Gpu::fill_facts(const Features& has) {
     facts.subgroup_shuffle = (subgroup.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
   }
   facts.vector_width = facts.cpu_like ? std::max(1u, subgroup.subgroupSize) : 4;
-  // One of the buffers is kept back for words that do not fit beside the offsets.
-  facts.max_buffers = std::min(limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers) - 1;
   facts.max_words = std::min(limits.maxPushConstantsSize / 4, kMaxWords);
+  // Each buffer's offset is a word; one more binding is for words that do not fit beside the offsets.
+  facts.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers - 1, facts.max_words});
   facts.max_binding_bytes = limits.maxStorageBufferRange - std::max<uint64_t>(16, limits.minStorageBufferOffsetAlignment);
 }
 

@@ -13,10 +13,10 @@ Kernel::Kernel(Memory& memory, Pipelines& pipelines, const codegen::Variant& cho
   bool built = false;
   for (codegen::Launch& launch : chosen.build().launches) {
     PreparedLaunch& prepared = launches_.emplace_back();
-    const auto buffers = static_cast<uint32_t>(launch.slots.size() + (launch.words_in_buffer ? 1 : 0));
+    const Bindings bindings{static_cast<uint32_t>(launch.slots.size()), launch.words_in_buffer};
     const bool both = !launch.aligned_source.empty();
-    prepared.pipeline = pipelines.find(launch.source, launch.name, buffers, !both, &built);
-    if (both) prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", buffers, true, &built);
+    prepared.pipeline = pipelines.find(launch.source, launch.name, bindings, !both, &built);
+    if (both) prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", bindings, true, &built);
     prepared.slots = std::move(launch.slots);
     prepared.grid = launch.grid;
     if (launch.words_in_buffer) {

@@ -55,7 +55,7 @@ Pipelines::~Pipelines() {
   index_.clear();
   order_.clear();
   gpu_.vk.DestroyPipelineCache(gpu_.handle, cache_, nullptr);
-  for (auto& [buffers, layout] : layouts_) {
+  for (auto& [key, layout] : layouts_) {
     gpu_.vk.DestroyPipelineLayout(gpu_.handle, layout.pipeline, nullptr);
     gpu_.vk.DestroyDescriptorSetLayout(gpu_.handle, layout.set, nullptr);
   }
@@ -69,16 +69,17 @@ void Pipelines::save() {
   if (digest(data.data(), bytes) != saved_) store_blob(gpu_.host, cache_key_, device_, data.data(), bytes);
 }
 
-const Layout& Pipelines::layout(uint32_t buffers) {
+const Layout& Pipelines::layout(Bindings wanted) {
   std::lock_guard lock(mutex_);
-  Layout& layout = layouts_[buffers];
+  Layout& layout = layouts_[2 * wanted.buffers + (wanted.words ? 1 : 0)];
   if (layout.pipeline != VK_NULL_HANDLE) return layout;
-  std::vector<VkDescriptorSetLayoutBinding> bindings(buffers);
-  for (uint32_t i = 0; i < buffers; ++i) {
-    bindings[i] = {i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+  std::vector<VkDescriptorSetLayoutBinding> bindings(wanted.count());
+  for (uint32_t i = 0; i < bindings.size(); ++i) {
+    const auto type = i < wanted.buffers ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
+    bindings[i] = {i, type, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
   }
   VkDescriptorSetLayoutCreateInfo set{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
-  set.bindingCount = buffers;
+  set.bindingCount = wanted.count();
   set.pBindings = bindings.data();
   if (layout.set == VK_NULL_HANDLE) {
     gpu_.check(gpu_.vk.CreateDescriptorSetLayout(gpu_.handle, &set, nullptr, &layout.set), "vkCreateDescriptorSetLayout");
@@ -108,26 +109,26 @@ std::shared_ptr<Pipelines::Entry> Pipelines::entry(const Digest& key) {
   return order_.front().second;
 }
 
-PipelinePtr Pipelines::find(const std::string& source, const std::string& name, uint32_t buffers, bool soon,
+PipelinePtr Pipelines::find(const std::string& source, const std::string& name, Bindings bindings, bool soon,
                             bool* built) {
   const Digest key = digest(source);
   const std::shared_ptr<Entry> slot = entry(key);
   std::lock_guard lock(slot->building);
   if (slot->pipeline == nullptr) {
-    slot->pipeline = build(source, key, name, buffers);
+    slot->pipeline = build(source, key, name, bindings);
     if (soon && warm_ != nullptr) warm_(*slot->pipeline);
     *built = true;
   }
   return slot->pipeline;
 }
 
-PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const std::string& name, uint32_t buffers) {
+PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const std::string& name, Bindings bindings) {
   std::span<const uint32_t> spirv = find_precompiled(key);
   std::vector<uint32_t> compiled;
   if (spirv.empty()) spirv = compiled = compiler_.spirv(source, key, name);
   auto pipeline = std::make_shared<Pipeline>(gpu_);
-  pipeline->layout = &layout(buffers);
-  pipeline->buffers = buffers;
+  pipeline->layout = &layout(bindings);
+  pipeline->bindings = bindings;
   VkShaderModuleCreateInfo module{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
   module.codeSize = spirv.size() * 4;
   module.pCode = spirv.data();

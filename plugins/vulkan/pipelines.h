@@ -16,7 +16,15 @@
 
 namespace backplane::vulkan {
 
-/// What launches with so many buffers have in common.
+/// What a launch binds: storage buffers, then words that do not fit into the push constants as a uniform buffer (which is
+/// counted apart, so that as many storage buffers as the device binds are left to the operands).
+struct Bindings {
+  uint32_t buffers = 0;
+  bool words = false;
+  uint32_t count() const { return buffers + (words ? 1 : 0); }
+};
+
+/// What launches with the same bindings have in common.
 struct Layout {
   VkDescriptorSetLayout set = VK_NULL_HANDLE;
   VkPipelineLayout pipeline = VK_NULL_HANDLE;
@@ -30,7 +38,7 @@ struct Pipeline {
   Gpu& gpu;
   VkPipeline handle = VK_NULL_HANDLE;
   const Layout* layout = nullptr;
-  uint32_t buffers = 0;
+  Bindings bindings;
 };
 using PipelinePtr = std::shared_ptr<const Pipeline>;
 
@@ -46,7 +54,7 @@ class Pipelines {
   void set_warm(Warm warm) { warm_ = std::move(warm); }
 
   /// [any] *built is set to true when anything had to be compiled or created. `soon`: it is going to be used at once.
-  PipelinePtr find(const std::string& source, const std::string& name, uint32_t buffers, bool soon, bool* built);
+  PipelinePtr find(const std::string& source, const std::string& name, Bindings bindings, bool soon, bool* built);
 
  private:
   static constexpr size_t kCapacity = 2048;
@@ -60,15 +68,15 @@ class Pipelines {
   using Order = std::list<std::pair<Digest, std::shared_ptr<Entry>>>;
 
   std::shared_ptr<Entry> entry(const Digest& key);
-  const Layout& layout(uint32_t buffers);
-  PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, uint32_t buffers);
+  const Layout& layout(Bindings bindings);
+  PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, Bindings bindings);
   void save();
 
   Gpu& gpu_;
   const Compiler& compiler_;
   Warm warm_;
   std::mutex mutex_;
-  std::unordered_map<uint32_t, Layout> layouts_;
+  std::unordered_map<uint32_t, Layout> layouts_;  // by twice the buffers, and 1 with words
   Order order_;  // newest first
   std::unordered_map<Digest, Order::iterator, DigestHash> index_;
   VkPipelineCache cache_ = VK_NULL_HANDLE;

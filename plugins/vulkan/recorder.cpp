@@ -92,16 +92,16 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
   const size_t total = count + launch.words.size();
   std::copy(launch.words.begin(), launch.words.end(), words + count);
   if (launch.word_buffer.block != nullptr) {
-    buffers[count++] = {launch.word_buffer.block->buffer, launch.word_buffer.offset,
-                        (launch.word_buffer.bytes + 15) / 16 * 16};
+    buffers[count] = {launch.word_buffer.block->buffer, launch.word_buffer.offset,
+                      (launch.word_buffer.bytes + 15) / 16 * 16};
   }
-  bind(pipeline, buffers, count);
+  bind(pipeline, buffers);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            static_cast<uint32_t>(total * sizeof(int32_t)), words);
   gpu_.vk.CmdDispatch(commands_->handle, launch.grid[0], launch.grid[1], launch.grid[2]);
 }
 
-void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, uint32_t count) {
+void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers) {
   if (bound_ != &pipeline) {
     gpu_.vk.CmdBindPipeline(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle);
     bound_ = &pipeline;
@@ -110,12 +110,14 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
   // every driver can.
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
   VkWriteDescriptorSet writes[kMaxBuffers];
+  const uint32_t count = pipeline.bindings.count();
   for (uint32_t i = 0; i < count; ++i) {
     writes[i] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
     writes[i].dstSet = set;
     writes[i].dstBinding = i;
     writes[i].descriptorCount = 1;
-    writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    writes[i].descriptorType =
+        i < pipeline.bindings.buffers ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
     writes[i].pBufferInfo = &buffers[i];
   }
   gpu_.vk.UpdateDescriptorSets(gpu_.handle, count, writes, 0, nullptr);
@@ -125,9 +127,9 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
 
 void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
-  std::fill_n(buffers, pipeline.buffers, VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
+  std::fill_n(buffers, pipeline.bindings.count(), VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
   const int32_t words[kMaxWords] = {};
-  bind(pipeline, buffers, pipeline.buffers);
+  bind(pipeline, buffers);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            gpu_.facts.max_words * 4, words);
   gpu_.vk.CmdDispatch(commands_->handle, 0, 0, 0);
@@ -140,11 +142,12 @@ VkDescriptorSet Recorder::allocate_set(const Layout& layout) {
   VkDescriptorSet set = VK_NULL_HANDLE;
   for (bool fresh = false;;) {
     if (commands_->pool == commands_->pools.size()) {
-      const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * 8};
+      const VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * 8},
+                                            {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, kSetsPerPool}};
       VkDescriptorPoolCreateInfo pool{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
       pool.maxSets = kSetsPerPool;
-      pool.poolSizeCount = 1;
-      pool.pPoolSizes = &size;
+      pool.poolSizeCount = 2;
+      pool.pPoolSizes = sizes;
       commands_->pools.push_back(VK_NULL_HANDLE);
       gpu_.check(gpu_.vk.CreateDescriptorPool(gpu_.handle, &pool, nullptr, &commands_->pools.back()),
                  "vkCreateDescriptorPool");

@@ -48,7 +48,7 @@ class Recorder {
   /// Adds ranges that one command touches, after a barrier if any conflicts with an earlier command's.
   void touch(const Range* ranges, size_t count);
   void barrier();
-  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, uint32_t count);
+  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers);
   VkDescriptorSet allocate_set(const Layout& layout);
 
   Gpu& gpu_;

@@ -39,7 +39,7 @@ codegen::DeviceFacts llvmpipe(uint32_t lanes) {
   facts.max_loop_steps = 65535;
   facts.local_bytes = 32768;
   facts.subgroup_size = facts.vector_width = lanes;
-  facts.max_buffers = 31;
+  facts.max_buffers = 32;
   facts.max_words = 32;
   facts.max_binding_bytes = (128u << 20) - 16;
   return facts;

@@ -171,7 +171,7 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
   if (glsl) {
     face.globals += "layout(push_constant) uniform Words {\n" + offsets + (launch_.words_in_buffer ? "" : words) + "};\n";
     if (launch_.words_in_buffer) {
-      face.globals += "layout(std430, set = 0, binding = " + number(buffers_.size()) + ") readonly buffer WordBuffer {\n" +
+      face.globals += "layout(std140, set = 0, binding = " + number(buffers_.size()) + ") uniform WordBuffer {\n" +
                       words + "};\n";
     }
     face.globals += "layout(local_size_x = " + number(launch_.group[0]) + ", local_size_y = " + number(launch_.group[1]) +

@@ -33,7 +33,7 @@ struct Launch {
   std::string aligned_source;      ///< if not empty: faster, for offsets that are all multiples of 16 bytes
   std::vector<Slot> slots;
   std::vector<int32_t> words;
-  bool words_in_buffer = false;    ///< words do not fit beside the offsets: pass them as one more read-only buffer, the last
+  bool words_in_buffer = false;    ///< words do not fit beside the offsets: pass them as one more read-only buffer, the last (GLSL: a uniform buffer)
   std::array<uint32_t, 3> group{1, 1, 1};  ///< work-items of a work-group
   std::array<uint32_t, 3> grid{1, 1, 1};   ///< work-groups
 };
