@@ -27,6 +27,8 @@ extern const Family kLogSoftmaxFamily;
 extern const Family kLogSoftmaxGradFamily;
 extern const Family kNormalizeFamily;
 extern const Family kNormalizeGradFamily;
+extern const Family kAttentionFamily;
+extern const Family kAttentionGradFamily;
 extern const Family kRandomFamily;
 
 namespace {
@@ -35,7 +37,7 @@ const Family* const kFamilies[] = {
     &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kConvolutionFamily,
     &kConvolutionGradDataFamily, &kConvolutionGradFilterFamily, &kPoolFamily, &kPoolGradFamily, &kSoftmaxFamily,
     &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kNormalizeFamily, &kNormalizeGradFamily,
-    &kRandomFamily,
+    &kAttentionFamily, &kAttentionGradFamily, &kRandomFamily,
 };
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// ATTENTION and ATTENTION_GRAD with memory for one block of keys (or queries) per work-item: lanes are neighbouring
+// queries, in the gradients of k and v neighbouring keys.
+//
+// Not here: heads of more than kMostDepth elements, which no register file holds; f64 for GLSL, which has no
+// exponential of a double.
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "backplane/sdk/op.hpp"
+#include "dialect.h"
+#include "family.h"
+#include "lanes.h"
+#include "source.h"
+#include "team.h"
+
+namespace backplane::codegen {
+namespace {
+
+constexpr int64_t kMostDepth = 256;
+
+enum class Pass { forward, grad_query, grad_key };
+
+struct Problem {
+  explicit Problem(const bp_op& o)
+      : op(o),
+        grad(o.code == BP_OP_ATTENTION_GRAD),
+        q(o.inputs[grad ? 1 : 0]),
+        k(o.inputs[grad ? 2 : 1]),
+        v(o.inputs[grad ? 3 : 2]),
+        mask(o.num_inputs > (grad ? 6u : 3u) ? &o.inputs[grad ? 6 : 3] : nullptr) {}
+  int64_t rows(Pass pass) const { return q.shape[0] * (pass == Pass::grad_key ? k.shape[1] : q.shape[1]); }
+  int64_t lanes(Pass pass) const { return pass == Pass::grad_key ? k.shape[2] : q.shape[2]; }
+  uint32_t dtype() const { return q.dtype == BP_F64 ? BP_F64 : BP_F32; }
+  int64_t deltas() const { return q.shape[0] * q.shape[1] * q.shape[2]; }
+
+  const bp_op& op;
+  bool grad;
+  const bp_tensor_desc &q, &k, &v;
+  const bp_tensor_desc* mask;
+};
+
+struct Form {
+  uint32_t width = 1, keys = 8, group = 1;
+};
+
+/// A buffer with its strides as "x_s0" ..., and lanes along axis 2 if it has them.
+class Operands {
+ public:
+  Operands(Source& source, const Form& form) : source_(source), form_(form) {}
+  void input(const char* name, uint32_t index, const bp_tensor_desc& desc, bool lanes) {
+    source_.input(name, index, desc);
+    strides(name, desc, lanes, false);
+  }
+  void output(const char* name, uint32_t index, const bp_tensor_desc& desc) {
+    source_.output(name, index, desc);
+    strides(name, desc, true, true);
+  }
+
+ private:
+  void strides(const std::string& name, const bp_tensor_desc& desc, bool lanes, bool written) {
+    for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+      const std::string stride = name + "_s" + std::to_string(axis);
+      if (desc.strides[axis] == 1)
+        source_.define(stride, 1);
+      else
+        source_.param(stride, desc.strides[axis]);
+    }
+    if (lanes) declare_lane_access(source_, name, desc.dtype, form_.width, desc.strides[2], written);
+  }
+  Source& source_;
+  const Form& form_;
+};
+
+/// 0 or -inf for a bool mask; a float mask as it is.
+void declare_mask(Source& source, const Problem& p, const Form& form, Pass pass) {
+  source.define("MASK", p.mask != nullptr);
+  if (p.mask == nullptr) return;
+  const bp_tensor_desc& mask = *p.mask;
+  source.input("mask", p.grad ? 6 : 3, mask);
+  for (uint32_t axis = 0; axis < 4; ++axis) source.param("mask_s" + std::to_string(axis), mask.strides[axis]);
+  source.define("LOAD_shown(i)", mask.dtype == BP_BOOL ? "(LOAD_mask(i) ? ZERO : -INF)" : "LOAD_mask(i)");
+  const bool by_key = pass == Pass::grad_key;
+  // Named by no buffer, so that it is read element by element.
+  declare_lane_access(source, "shown", BP_BOOL, form.width, mask.strides[by_key ? 3 : 2], false);
+  const std::string row = "batch * mask_s0 + head * mask_s1 + ";
+  source.define("SEEN(j)", "GET_shown(" + row +
+                               (by_key ? "(j) * mask_s2 + first * mask_s3" : "first * mask_s2 + (j) * mask_s3") +
+                               ", left, ZERO)");
+}
+
+void declare_numbers(Source& source, const Problem& p, const Form& form, Pass pass) {
+  const bool wide = p.dtype() == BP_F64;
+  source.define("DEPTH", std::max<int64_t>(p.q.shape[3], 1));
+  source.define("VALUES", std::max<int64_t>(p.v.shape[3], 1));
+  source.define("KEYS", form.keys);
+  source.define("ZERO", wide ? "TO_F64(0)" : "0.0f");
+  source.define("ONE", wide ? "TO_F64(1)" : "1.0f");
+  source.define("LEAST", "1.0e-37f");  // probabilities below count as 0
+  source.define("TO_REAL(i)", wide ? "TO_F64(i)" : "TO_FLOAT(i)");
+  std::string numbers = "0";
+  for (uint32_t lane = 1; lane < form.width; ++lane) numbers += ", " + std::to_string(lane);
+  source.define("LANE_NUMBERS", form.width == 1                           ? "ZERO"
+                                : source.facts().dialect == Dialect::glsl ? "vec4(" + numbers + ")"
+                                                                          : "(LANES)(" + numbers + ")");
+  const auto& attrs = sdk::attrs<bp_attention_attrs>(p.op);
+  source.define("CAUSAL", attrs.causal != 0 ? "true" : "false");
+  const float scale = static_cast<float>(attrs.scale);
+  int32_t bits;
+  std::memcpy(&bits, &scale, 4);
+  source.param("scale_bits", bits);
+  source.define("SCALE", "AS_FLOAT(scale_bits)");
+  source.param("heads", p.q.shape[1]);
+  source.param("key_heads", p.k.shape[1]);
+  source.param("heads_per_key", p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1));
+  source.param("queries", p.q.shape[2]);
+  source.param("keys", p.k.shape[2]);
+  source.param("chunks", (p.lanes(pass) + form.width - 1) / form.width);
+}
+
+void declare_operands(Source& source, const Problem& p, const Form& form, Pass pass) {
+  Operands operands(source, form);
+  const bp_op& op = p.op;
+  const bool by_key = pass == Pass::grad_key;
+  const uint32_t q = p.grad ? 1 : 0;
+  operands.input("q", q, p.q, !by_key);
+  operands.input("k", q + 1, p.k, by_key);
+  operands.input("v", q + 2, p.v, by_key);
+  if (!p.grad) {
+    operands.output("o", 0, op.outputs[0]);
+    source.define("LSE", op.num_outputs == 2);
+    if (op.num_outputs == 2) operands.output("lse", 1, op.outputs[1]);
+    return;
+  }
+  operands.input("dy", 0, op.inputs[0], !by_key);
+  operands.input("lse", 5, op.inputs[5], !by_key);
+  source.workspace("delta", p.dtype(), 0, p.deltas(), !by_key);
+  if (by_key) {
+    operands.output("dk", 1, op.outputs[1]);
+    operands.output("dv", 2, op.outputs[2]);
+    return;
+  }
+  operands.input("o", 4, op.inputs[4], true);
+  operands.output("dq", 0, op.outputs[0]);
+  declare_lane_access(source, "delta", p.dtype(), form.width, 1, true);
+}
+
+Launch build_pass(const Problem& p, const DeviceFacts& facts, const Form& form, Pass pass) {
+  static constexpr const char* kTexts[] = {"attention", "attention_grad_query", "attention_grad_key"};
+  const char* text = kTexts[static_cast<int>(pass)];
+  Source source(facts, text);
+  declare_lanes(source, form.width, p.dtype());
+  declare_numbers(source, p, form, pass);
+  declare_operands(source, p, form, pass);
+  declare_mask(source, p, form, pass);
+  const int64_t items = p.rows(pass) * ((p.lanes(pass) + form.width - 1) / form.width);
+  source.param("items", items);
+  const LinearGrid grid = linear_grid(items, facts, form.group);
+  return source.finish(kernel_text(text), grid.group, grid.grid);
+}
+
+Recipe build(const bp_op& op, const DeviceFacts& facts, const Form& form) {
+  const Problem p(op);
+  Recipe recipe;
+  if (!p.grad) {
+    recipe.launches.push_back(build_pass(p, facts, form, Pass::forward));
+    return recipe;
+  }
+  if (p.deltas() != 0) recipe.launches.push_back(build_pass(p, facts, form, Pass::grad_query));
+  if (p.rows(Pass::grad_key) * p.k.shape[2] != 0) recipe.launches.push_back(build_pass(p, facts, form, Pass::grad_key));
+  return recipe;
+}
+
+std::string refuse_attention(const bp_op& op, const DeviceFacts& facts) {
+  const Problem p(op);
+  if (p.dtype() == BP_F64 && facts.dialect == Dialect::glsl) return "f64 exponentials are not there in GLSL";
+  if (p.mask != nullptr && p.mask->dtype == BP_F64 && p.dtype() != BP_F64) return "an f64 mask of narrower operands";
+  const int64_t depth = std::max(p.q.shape[3], p.v.shape[3]);
+  if (p.q.shape[3] == 0 || p.v.shape[3] == 0) return "heads without elements; they decompose";
+  if (depth > kMostDepth) {
+    return "heads of " + std::to_string(depth) + " elements; registers hold " + std::to_string(kMostDepth);
+  }
+  return {};
+}
+
+void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
+  const Problem p(op);
+  const auto add = [&](std::string name, const Form& form) {
+    Variant variant;
+    variant.name = std::move(name);
+    variant.prior = out.empty() ? 1 : 2;
+    if (p.grad) variant.workspace = (static_cast<uint64_t>(p.deltas()) * (p.dtype() == BP_F64 ? 8 : 4) + 63) / 64 * 64;
+    variant.determinism = BP_DETERMINISM_BATCH;
+    variant.build = [&op, facts, form] { return build(op, facts, form); };
+    out.push_back(std::move(variant));
+  };
+  const uint32_t width = lane_width(facts, p.q.dtype, p.q.shape[2]);
+  const uint32_t group = !facts.cpu_like                  ? group_size(facts, 64)
+                         : facts.dialect == Dialect::glsl ? group_size(facts, 8)
+                                                          : 1;
+  if (width > 1) add("queries_per_item@w=" + std::to_string(width) + ",keys=8", {width, 8, group});
+  add("query_per_item@keys=8", {1, 8, group});
+}
+
+}  // namespace
+
+extern const Family kAttentionFamily{BP_OP_ATTENTION, refuse_attention, list};
+extern const Family kAttentionGradFamily{BP_OP_ATTENTION_GRAD, refuse_attention, list};
+
+}  // namespace backplane::codegen
