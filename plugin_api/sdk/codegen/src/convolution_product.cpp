@@ -59,7 +59,8 @@ std::string gather_x(Source& source, const ConvolutionProblem& p, const std::str
   for (int axis = 0; axis < 3; ++axis) {
     const std::string a = kAxes[axis];
     body += "int i" + a + " = q" + a + " * " + std::to_string(p.stride[axis]) + " + t" + a + " * " +
-            std::to_string(p.dilation[axis]) + " - (" + std::to_string(p.pad[axis]) + "); ";
+            std::to_string(p.dilation[axis]) + " - pad_" + a + "; ";
+    source.param("pad_" + a, p.pad[axis]);
     source.param("in_" + a, p.in[axis]);
     inside += " && i" + a + " >= 0 && i" + a + " < in_" + a;
   }
@@ -72,7 +73,8 @@ std::string gather_y(Source& source, const ConvolutionProblem& p, const std::str
   std::string body, inside = "true";
   for (int axis = 0; axis < 3; ++axis) {
     const std::string a = kAxes[axis], s = std::to_string(p.stride[axis]);
-    body += "int u" + a + " = q" + a + " + (" + std::to_string(p.pad[axis]) + ") - t" + a + " * " + std::to_string(p.dilation[axis]) + "; ";
+    source.param("pad_" + a, p.pad[axis]);
+    body += "int u" + a + " = q" + a + " + pad_" + a + " - t" + a + " * " + std::to_string(p.dilation[axis]) + "; ";
     body += "int i" + a + " = u" + a + " / " + s + "; ";
     source.param("out_" + a, p.out[axis]);
     inside += " && u" + a + " >= 0 && i" + a + " < out_" + a;

@@ -55,12 +55,7 @@ Product matmul_product(const MatmulProblem& p) {
     source.input("b", p.b_index, p.b());
     declare_walk(source, "BATCH", merge_axes({&p.a(), &p.b()}, 0, p.y().rank - 2));
     source.define("PLACE(i)", "BATCH(i, a_place, b_place)");
-    // Strides of 1 are text: neighbours can then be seen to be neighbours.
-    const auto step = [&](const char* name, int64_t stride) {
-      if (stride == 0 || stride == 1) source.define(name, stride);
-      else source.param(name, stride);
-    };
-    step("a_m", p.a_m), step("a_k", p.a_k), step("b_k", p.b_k), step("b_n", p.b_n);
+    source.param("a_m", p.a_m), source.param("a_k", p.a_k), source.param("b_k", p.b_k), source.param("b_n", p.b_n);
     source.define("GET_A(v, m, k)", "v = LOAD_a(a_place + (m) * a_m + (k) * a_k);");
     source.define("GET_B(v, k, n)", "v = LOAD_b(b_place + (k) * b_k + (n) * b_n);");
   };

@@ -37,11 +37,6 @@ Panels b_panels(const MatmulProblem& p, const Tile& t) {
   return {p.b_shared ? 1 : p.batch, divide_up(p.n, t.columns()), t.columns(), p.k};
 }
 
-void declare_stride(Source& source, std::string_view name, int64_t stride) {
-  if (stride == 0 || stride == 1) source.define(name, stride);
-  else source.param(name, stride);
-}
-
 Launch pack(const MatmulProblem& p, const DeviceFacts& facts, uint32_t width, char which, const Panels& panels) {
   const bool first = which == 'a';
   const bp_tensor_desc& x = first ? p.a() : p.b();
@@ -65,8 +60,8 @@ Launch pack(const MatmulProblem& p, const DeviceFacts& facts, uint32_t width, ch
   source.param("extent", extent);
   source.param("INNER", p.k);
   source.param("total", total);
-  declare_stride(source, "x_i", step);
-  declare_stride(source, "x_k", k_step);
+  source.param("x_i", step);
+  source.param("x_k", k_step);
   source.define("ALONG_K(k, x_off)", "int x_off = (k) * x_k;");
   declare_walk(source, "PLACE", merge_axes({&x}, 0, panels.batch == 1 ? 0 : x.rank - 2));
   const LinearGrid grid = linear_grid(total, facts, facts.cpu_like ? 4 : 0);
@@ -125,11 +120,11 @@ Launch multiply(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t,
   source.param("ROWS_OF_RESULT", p.m);
   source.param("COLUMNS_OF_RESULT", p.n);
   source.param("INNER", p.k);
-  declare_stride(source, "a_m", p.a_m);
-  declare_stride(source, "a_k", p.a_k);
-  declare_stride(source, "y_m", p.y_m);
+  source.param("a_m", p.a_m);
+  source.param("a_k", p.a_k);
+  source.param("y_m", p.y_m);
   source.define("B_PLACE", "0");
-  if (!t.pack_b) declare_stride(source, "b_k", p.b_k);
+  if (!t.pack_b) source.param("b_k", p.b_k);
   source.define("NEXT_B", t.pack_b ? "b_here += COLUMNS;" : "b_here += b_k;");
   source.define("B_APART", "WIDTH");
   source.define("WHOLE", "(rows_left >= ROWS && columns_left >= COLUMNS && skip == 0)");
