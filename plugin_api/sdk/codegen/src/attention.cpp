@@ -90,6 +90,22 @@ void declare_mask(Source& source, const Problem& p, const Form& form, Pass pass)
                                ", left, ZERO)");
 }
 
+/// A number in the argument list, so that it is no part of the text.
+void declare_scale(Source& source, double scale, bool wide) {
+  if (wide) {
+    int32_t halves[2];
+    std::memcpy(halves, &scale, 8);
+    source.param("scale_high", halves[1]);
+    source.param("scale_low", halves[0]);
+    return source.define("SCALE", "MAKE_F64(TO_UINT(scale_high), TO_UINT(scale_low))");
+  }
+  const float value = static_cast<float>(scale);
+  int32_t bits;
+  std::memcpy(&bits, &value, 4);
+  source.param("scale_bits", bits);
+  source.define("SCALE", "AS_FLOAT(scale_bits)");
+}
+
 void declare_numbers(Source& source, const Problem& p, const Form& form, Pass pass) {
   const bool wide = p.dtype() == BP_F64;
   source.define("DEPTH", std::max<int64_t>(p.q.shape[3], 1));
@@ -106,11 +122,7 @@ void declare_numbers(Source& source, const Problem& p, const Form& form, Pass pa
                                                                           : "(LANES)(" + numbers + ")");
   const auto& attrs = sdk::attrs<bp_attention_attrs>(p.op);
   source.define("CAUSAL", attrs.causal != 0 ? "true" : "false");
-  const float scale = static_cast<float>(attrs.scale);
-  int32_t bits;
-  std::memcpy(&bits, &scale, 4);
-  source.param("scale_bits", bits);
-  source.define("SCALE", "AS_FLOAT(scale_bits)");
+  declare_scale(source, attrs.scale, wide);
   source.param("heads", p.q.shape[1]);
   source.param("key_heads", p.k.shape[1]);
   source.param("heads_per_key", p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1));
