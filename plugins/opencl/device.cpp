@@ -162,8 +162,8 @@ void* Device::native(void* handle, uint32_t what) {
     case BP_NATIVE_DEVICE: return static_cast<Device*>(handle)->entry_.id;
     case BP_NATIVE_QUEUE: return static_cast<Queue*>(handle)->get();
     case BP_NATIVE_BUFFER: return static_cast<Buffer*>(handle)->memory;
-    default: throw sdk::Failure(BP_E_UNSUPPORTED, "[native] kind " + std::to_string(what) + " is unknown to this plugin");
   }
+  throw sdk::Failure(BP_E_UNSUPPORTED, "[native] kind " + std::to_string(what) + " is unknown to this plugin");
 }
 
 void Device::calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns) {
@@ -177,7 +177,9 @@ void Device::calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_n
     cl_ulong end = 0;
     cl_int code = cl().Finish(service_queue_);
     const uint64_t after = monotonic_ns();
-    if (code == CL_SUCCESS) code = cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, nullptr);
+    if (code == CL_SUCCESS) {
+      code = cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, nullptr);
+    }
     cl().ReleaseEvent(event);
     check(code, "clGetEventProfilingInfo");
     if ((after - before + 1) / 2 >= *deviation_ns) continue;

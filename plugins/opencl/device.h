@@ -10,6 +10,7 @@
 
 #include "backplane/sdk/answers.hpp"
 #include "devices.h"
+#include "event.h"
 #include "kernel.h"
 #include "memory.h"
 #include "programs.h"
@@ -51,8 +52,8 @@ class Device {
   void need_usable() const {
     if (lost_.load(std::memory_order_acquire)) [[unlikely]] throw_lost();
   }
-  /// Throws unless CL_SUCCESS. `waited`: the call reported how earlier work ended, so that codes which otherwise mean too
-  /// few resources mean that the work crashed.
+  /// Throws unless CL_SUCCESS. `waited`: the call reported how earlier work ended, so that codes which otherwise mean
+  /// too few resources mean that the work crashed.
   void check(cl_int code, const char* what, bool waited = false) {
     if (code != CL_SUCCESS) [[unlikely]] fail(code, what, waited);
   }

@@ -24,7 +24,9 @@ class Scratch {
  public:
   Scratch(cl_context context, uint64_t bytes) : bytes_(bytes) {
     data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data_ == MAP_FAILED) throw sdk::Failure(BP_E_OUT_OF_HOST_MEMORY, "[opencl] no address space to warm up a kernel");
+    if (data_ == MAP_FAILED) {
+      throw sdk::Failure(BP_E_OUT_OF_HOST_MEMORY, "[opencl] no address space to warm up a kernel");
+    }
     cl_int code = CL_SUCCESS;
     memory_ = cl().CreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, data_, &code);
     if (code != CL_SUCCESS) munmap(data_, bytes_);
@@ -105,7 +107,7 @@ Binding Launch::bind(const Slot& slot, const Operands& operands) const {
   }
   if (element + static_cast<uint64_t>(std::max<int64_t>(slot.high, 0)) > INT32_MAX) {
     throw sdk::Failure(BP_E_UNSUPPORTED, "[enqueue] offset " + std::to_string(view.offset) +
-                                             " puts an operand beyond 2^31 elements of its buffer; use smaller buffers");
+                                             " puts an operand beyond 2^31 elements; use smaller buffers");
   }
   return {buffer->memory, static_cast<cl_int>(element)};
 }
@@ -137,7 +139,8 @@ cl_int Launch::enqueue_clone(cl_command_queue queue, cl_kernel clone) const {
 }
 
 bool has_large_grid(const codegen::Launch& launch) {
-  return work_items(launch, 0) >= kLargeGrid || work_items(launch, 1) >= kLargeGrid || work_items(launch, 2) >= kLargeGrid;
+  return work_items(launch, 0) >= kLargeGrid || work_items(launch, 1) >= kLargeGrid ||
+         work_items(launch, 2) >= kLargeGrid;
 }
 
 void launch_once(const codegen::Launch& launch, cl_program program, cl_context context, cl_command_queue queue) {
@@ -151,7 +154,8 @@ void launch_once(const codegen::Launch& launch, cl_program program, cl_context c
   };
   std::vector<std::unique_ptr<Scratch>> buffers;
   for (const Slot& slot : launch.slots) {
-    buffers.push_back(std::make_unique<Scratch>(context, static_cast<uint64_t>(slot.high - slot.low + 1) * slot.element_size));
+    const uint64_t elements = static_cast<uint64_t>(slot.high - slot.low + 1);
+    buffers.push_back(std::make_unique<Scratch>(context, elements * slot.element_size));
     const cl_mem memory = buffers.back()->get();
     set(sizeof(memory), &memory);
   }

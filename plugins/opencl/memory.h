@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device memory: large cl_mem chunks that buffers are cut from, because creating a cl_mem is slow and drivers limit their
-// number. A buffer is a chunk and an offset; kernels get the chunk and add the offset themselves, so no sub-buffers.
+// Device memory: large cl_mem chunks that buffers are cut from, because creating a cl_mem is slow and drivers limit
+// their number. A buffer is a chunk and an offset; kernels get the chunk and add the offset themselves, so no sub-buffers.
 //
 // Three arenas: small buffers share chunks, large ones get chunks of their own that are kept for the next request, and
 // staging memory is host memory that the driver has page-locked and mapped. On devices that are the CPU every chunk is
@@ -59,7 +59,7 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
 
  private:
   struct Arena {
-    std::set<std::tuple<uint64_t, Chunk*, uint64_t>> free;  ///< bytes, chunk, offset: the first that fits is the best fit
+    std::set<std::tuple<uint64_t, Chunk*, uint64_t>> free;  ///< bytes, chunk, offset: the first that fits is the best
     std::vector<std::unique_ptr<Chunk>> chunks;
   };
   Chunk* add_chunk(Arena& arena, uint64_t bytes, bool staging);

@@ -32,8 +32,8 @@ class Plugin {
     const std::vector<DeviceEntry>& all = listing().devices;
     if (all.empty()) throw sdk::Failure(BP_E_UNAVAILABLE, listing().problem);
     if (index >= all.size()) {
-      throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[opencl] there is no device " + std::to_string(index) + "; there are " +
-                                                    std::to_string(all.size()));
+      throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[opencl] there is no device " + std::to_string(index) +
+                                                    "; there are " + std::to_string(all.size()));
     }
     return std::make_unique<Device>(host_, all[index]);
   }

@@ -80,8 +80,8 @@ void Programs::compile(Program& program, const std::string& name, const std::str
   const std::string log = build_log(made);
   cl().ReleaseProgram(made);
   host_.log(BP_LOG_DEBUG, "opencl.compiler", name + ": " + log + "\n" + source);
-  throw sdk::Failure(BP_E_COMPILE, "[opencl] kernel '" + name + "' does not compile: " + log, BP_SCOPE_CALL, 0, "opencl",
-                     code);
+  throw sdk::Failure(BP_E_COMPILE, "[opencl] kernel '" + name + "' does not compile: " + log, BP_SCOPE_CALL, 0,
+                     "opencl", code);
 }
 
 std::string Programs::build_log(cl_program program) const {
@@ -132,7 +132,9 @@ void Programs::store(const Program& program, const std::string& key) const {
   }
   std::vector<char> blob(sizeof(BlobHeader) + length);
   auto* binary = reinterpret_cast<unsigned char*>(blob.data() + sizeof(BlobHeader));
-  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARIES, sizeof(binary), &binary, nullptr) != CL_SUCCESS) return;
+  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARIES, sizeof(binary), &binary, nullptr) != CL_SUCCESS) {
+    return;
+  }
   BlobHeader header{};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.key = hash_bytes(key);

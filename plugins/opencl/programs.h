@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compiled programs of one device: kept in memory by source text, and as binaries in the host's blob cache, so that each
-// text is compiled once on a machine. An entry of the blob cache is checked before it is used and rebuilt if damaged.
+// Compiled programs of one device: kept in memory by source text, and as binaries in the host's blob cache, so that
+// each text is compiled once on a machine. An entry of the blob cache is checked before it is used and rebuilt if damaged.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queues and events: a bp_queue is an in-order command queue. What the driver reports when a command is put in is the
+// Queues: a bp_queue is an in-order command queue. What the driver reports when a command is put in is the
 // call's error; what goes wrong later makes the queue fail until `finish` has reported it.
 #pragma once
 
@@ -12,28 +12,8 @@
 namespace backplane::opencl {
 
 class Device;
+class Event;
 class Recording;
-
-class Event {
- public:
-  explicit Event(Device& device) : device_(device) {}
-  ~Event() { reset(); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
-  bp_status sync(uint64_t timeout_ns, bp_error* error);
-
- private:
-  friend class Queue;
-  void reset();
-  /// How the recorded work stands: BP_OK, BP_NOT_READY; notes a failure.
-  bp_status look();
-
-  Device& device_;
-  cl_event event_ = nullptr;  // NULL: complete
-  bool failed_ = false;
-  bp_error failure_{};
-};
 
 class Queue {
  public:

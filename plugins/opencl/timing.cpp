@@ -65,8 +65,9 @@ bp_status read(bp_timer* timer, uint32_t first, uint32_t count, uint64_t* ticks,
                        "clGetEventInfo");
       if (status > CL_COMPLETE) return BP_NOT_READY;
       all.device.check(status, "queued work", true);
-      all.device.check(cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(cl_ulong), &values[i], nullptr),
-                       "clGetEventProfilingInfo");
+      const cl_int code =
+          cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(cl_ulong), &values[i], nullptr);
+      all.device.check(code, "clGetEventProfilingInfo");
     }
     std::copy(values.begin(), values.end(), ticks);
     return BP_OK;

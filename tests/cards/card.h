@@ -18,8 +18,8 @@ struct CardFacts {
   const char* name;
   const char* plugin;
   std::map<std::string, std::string> settings;
-  /// Everything that the cases ask for is offered. Otherwise only the five basic operations on f32, i32 and bool have to
-  /// be, and a test of which nothing is offered shows as skipped, with the card's reason.
+  /// Everything that the cases ask for is offered. Otherwise only the five basic operations on f32, i32 and bool have
+  /// to be, and a test of which nothing is offered shows as skipped, with the card's reason.
   bool offers_everything;
   /// Compiling a kernel takes long: of products of layouts, dtypes and shapes every n-th case is run. 1: all.
   uint32_t one_case_in;

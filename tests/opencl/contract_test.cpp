@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the card promises beside right numbers: memory, uploads that overtake nothing, recordings, time stamps, threads.
+// What the card promises beside right numbers: uploads that overtake nothing, recordings, time stamps, threads.
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <ctime>
 #include <thread>
@@ -11,114 +11,6 @@
 namespace card_test {
 namespace {
 
-TEST(OpenClMemory, IsCountedAndReused) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  const auto used = [&] {
-    bp_memory_usage usage{};
-    usage.size = sizeof(usage);
-    EXPECT_EQ(card.memory->usage(card.device, &usage, &error), BP_OK);
-    return usage.used;
-  };
-  const uint64_t before = used();
-  for (uint32_t kind : {BP_MEMORY_DEVICE, BP_MEMORY_STAGING}) {
-    for (uint64_t bytes : {uint64_t{1}, uint64_t{257}, uint64_t{5000}, uint64_t{5'000'001}}) {
-      void* first = nullptr;
-      for (int round = 0; round < 2; ++round) {
-        bp_buffer* buffer = nullptr;
-        ASSERT_EQ(card.memory->alloc(card.device, bytes, kind, &buffer, &error), BP_OK) << error.message;
-        EXPECT_EQ(used(), before + bytes);
-        void* data = nullptr;
-        ASSERT_EQ(card.memory->host_pointer(buffer, &data, &error), BP_OK) << error.message;
-        EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
-        std::memset(data, 1, bytes);
-        if (round == 0) first = data;
-        else EXPECT_EQ(data, first);
-        card.memory->free(buffer);
-      }
-    }
-  }
-  EXPECT_EQ(used(), before);
-}
-
-TEST(OpenClMemory, PiecesOfAllSizesDoNotOverlap) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  struct Piece {
-    bp_buffer* buffer;
-    unsigned char* data;
-    uint64_t bytes;
-    unsigned char mark;
-  };
-  std::vector<Piece> pieces;
-  uint64_t random = 1;
-  for (int step = 0; step < 4000; ++step) {
-    random = random * 6364136223846793005u + 1442695040888963407u;
-    const uint64_t draw = random >> 33;
-    if (pieces.size() > 200 || (draw % 3 == 0 && !pieces.empty())) {
-      const size_t at = draw % pieces.size();
-      const Piece& piece = pieces[at];
-      EXPECT_TRUE(piece.data[0] == piece.mark && piece.data[piece.bytes - 1] == piece.mark) << step;
-      card.memory->free(piece.buffer);
-      pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(at));
-      continue;
-    }
-    Piece piece{nullptr, nullptr, 1 + draw % (draw % 50 == 0 ? 3'000'000 : 20'000), static_cast<unsigned char>(step)};
-    ASSERT_EQ(card.memory->alloc(card.device, piece.bytes, BP_MEMORY_DEVICE, &piece.buffer, &error), BP_OK);
-    void* data = nullptr;
-    ASSERT_EQ(card.memory->host_pointer(piece.buffer, &data, &error), BP_OK);
-    piece.data = static_cast<unsigned char*>(data);
-    piece.data[0] = piece.data[piece.bytes - 1] = piece.mark;
-    pieces.push_back(piece);
-  }
-  for (const Piece& piece : pieces) card.memory->free(piece.buffer);
-}
-
-TEST(OpenClMemory, RunningOutLeavesTheDeviceUsable) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  bp_buffer* buffer = nullptr;
-  EXPECT_EQ(card.memory->alloc(card.device, uint64_t{1} << 61, BP_MEMORY_DEVICE, &buffer, &error), BP_E_OUT_OF_MEMORY);
-  EXPECT_TRUE((error.flags & BP_ERROR_RETRYABLE) != 0) << error.message;
-  std::vector<bp_buffer*> all;  // untouched memory of a CPU device costs nothing
-  bp_status status = BP_OK;
-  while (all.size() < 4096 &&
-         (status = card.memory->alloc(card.device, 256u << 20, BP_MEMORY_DEVICE, &buffer, &error)) == BP_OK) {
-    all.push_back(buffer);
-  }
-  EXPECT_EQ(status, BP_E_OUT_OF_MEMORY) << "after " << all.size();
-  for (bp_buffer* each : all) card.memory->free(each);
-  SmallGather gather(card);
-  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
-  ASSERT_EQ(gather.enqueue(&error), BP_OK) << error.message;
-  EXPECT_TRUE(gather.is_turned(*gather.y));
-}
-
-TEST(OpenClMemory, HostMemoryIsUsedInPlace) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  std::vector<float> mine(SmallGather::kCount + 1);
-  bp_buffer* imported = nullptr;
-  const auto* interop = card.interface<bp_interop_api>(BP_INTERFACE_INTEROP);
-  ASSERT_NE(interop, nullptr);
-  ASSERT_EQ(interop->import_host(card.device, mine.data(), mine.size() * 4, BP_ACCESS_READ | BP_ACCESS_WRITE, &imported,
-                                 &error),
-            BP_OK)
-      << error.message;
-  SmallGather gather(card);
-  ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
-  ASSERT_EQ(gather.enqueue(gather.x->view(0), {imported, 4}, &error), BP_OK) << error.message;
-  ASSERT_EQ(card.queues->finish(card.queue, &error), BP_OK);
-  for (int64_t i = 0; i < SmallGather::kCount; ++i) {
-    ASSERT_EQ(mine[static_cast<size_t>(i) + 1], SmallGather::expected(i)) << i;
-  }
-  EXPECT_EQ(mine[0], 0.0f);
-  void* native = nullptr;
-  EXPECT_EQ(interop->native(imported, BP_NATIVE_BUFFER, &native, &error), BP_OK);
-  EXPECT_NE(native, nullptr);
-  card.memory->free(imported);
-}
-
 TEST(OpenClQueue, UploadsKeepTheirContentsAndTheirPlace) {
   Card& card = card_under_test();
   bp_error error = make_error();
@@ -126,7 +18,7 @@ TEST(OpenClQueue, UploadsKeepTheirContentsAndTheirPlace) {
   ASSERT_EQ(gather.prepare(&error), BP_OK) << error.message;
   std::vector<std::unique_ptr<Guarded>> results;
   std::vector<float> source(SmallGather::kCount);
-  for (int round = 0; round < 50; ++round) {  // each upload is put in behind the launch that reads what was there before
+  for (int round = 0; round < 50; ++round) {  // each upload is put in behind the launch that reads what was there
     for (float& value : source) value = static_cast<float>(round);
     ASSERT_EQ(card.queues->upload(card.queue, gather.x->view(0), source.data(), source.size() * 4, 0, &error), BP_OK);
     for (float& value : source) value = -1;
@@ -164,7 +56,8 @@ TEST(OpenClQueue, FillsRepeatPatternsAtAnyOffset) {
     for (uint64_t offset : {0, 1, 2, 3, 4, 5, 7, 8, 9}) {
       for (uint64_t bytes : {8, 16, 40, 4000}) {
         Guarded target(card, nullptr, 5000);
-        ASSERT_EQ(card.queues->fill(card.queue, target.view(offset), pattern, unit, bytes, &error), BP_OK) << error.message;
+        ASSERT_EQ(card.queues->fill(card.queue, target.view(offset), pattern, unit, bytes, &error), BP_OK)
+            << error.message;
         std::vector<char> expected(5000, static_cast<char>(0xFF));
         for (uint64_t i = 0; i < bytes; ++i) expected[offset + i] = pattern[i % unit];
         EXPECT_TRUE(target.contents() == expected) << unit << " at " << offset << " for " << bytes;
