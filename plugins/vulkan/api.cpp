@@ -58,7 +58,8 @@ std::string result_name(VkResult result) {
 }
 
 void check_result(VkResult result, const char* what) {
-  if (result >= 0) [[likely]] return;
+  if (result >= 0) [[likely]]
+    return;
   const ResultRow& row = row_of(result);
   throw sdk::Failure(row.status, std::string("[vulkan] ") + what + ": " + result_name(result) + "; " + row.advice,
                      row.scope, row.flags, "vulkan", result);

@@ -49,7 +49,8 @@ std::string Digest::hex() const {
   return text;
 }
 
-std::optional<std::vector<std::byte>> load_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to) {
+std::optional<std::vector<std::byte>> load_blob(const sdk::Host& host, const std::string& key,
+                                                const Digest& belongs_to) {
   auto data = host.cache_get(key.c_str());
   Header header;
   if (!data || data->size() < sizeof(header)) return std::nullopt;
@@ -63,7 +64,8 @@ std::optional<std::vector<std::byte>> load_blob(const sdk::Host& host, const std
   return data;
 }
 
-void store_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to, const void* data, size_t bytes) {
+void store_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to, const void* data,
+                size_t bytes) {
   Header header;
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.bytes = bytes;

@@ -24,7 +24,9 @@ Digest digest(const void* data, size_t bytes);
 inline Digest digest(std::string_view text) { return digest(text.data(), text.size()); }
 
 /// `belongs_to` names what the blob is good for (device, driver, compiler), beyond what its key says.
-std::optional<std::vector<std::byte>> load_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to);
-void store_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to, const void* data, size_t bytes);
+std::optional<std::vector<std::byte>> load_blob(const sdk::Host& host, const std::string& key,
+                                                const Digest& belongs_to);
+void store_blob(const sdk::Host& host, const std::string& key, const Digest& belongs_to, const void* data,
+                size_t bytes);
 
 }  // namespace backplane::vulkan

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler.h"
 
+#include <shaderc/shaderc.h>
 #include <cstring>
 #include <memory>
-#include <shaderc/shaderc.h>
 
 namespace backplane::vulkan {
 
@@ -34,13 +34,14 @@ std::vector<uint32_t> Compiler::spirv(const std::string& source, const Digest& s
   const std::unique_ptr<shaderc_compile_options, void (*)(shaderc_compile_options_t)> options(
       shaderc_compile_options_initialize(), shaderc_compile_options_release);
   shaderc_compile_options_set_target_env(options.get(), shaderc_target_env_vulkan, shaderc_env_version_vulkan_1_2);
-  // A kernel that relies on the rounding of single operations says so, since spirv-opt loses NoContraction on inlined code.
+  // A kernel that relies on the rounding of single operations says so, since spirv-opt loses NoContraction on inlined
+  // code.
   const bool optimise = source.find("#pragma optimize(off)") == std::string::npos;
   shaderc_compile_options_set_optimization_level(
       options.get(), optimise ? shaderc_optimization_level_performance : shaderc_optimization_level_zero);
   const std::unique_ptr<shaderc_compilation_result, void (*)(shaderc_compilation_result_t)> compiled(
-      shaderc_compile_into_spv(compiler_, source.data(), source.size(), shaderc_glsl_compute_shader, name.c_str(), "main",
-                            options.get()),
+      shaderc_compile_into_spv(compiler_, source.data(), source.size(), shaderc_glsl_compute_shader, name.c_str(),
+                               "main", options.get()),
       shaderc_result_release);
   if (compiled == nullptr) throw sdk::Failure(BP_E_OUT_OF_HOST_MEMORY, "[vulkan] shaderc returned nothing");
   if (shaderc_result_get_compilation_status(compiled.get()) != shaderc_compilation_status_success) {

@@ -61,7 +61,8 @@ std::unique_ptr<Kernel> VulkanDevice::prepare(const bp_op& op, const char* varia
   const std::vector<codegen::Variant> all = codegen::list_variants(op, gpu_.facts);
   std::string names;
   for (const codegen::Variant& candidate : all) {
-    if (variant == nullptr || candidate.name == variant) return std::make_unique<Kernel>(memory_, pipelines_, candidate);
+    if (variant == nullptr || candidate.name == variant)
+      return std::make_unique<Kernel>(memory_, pipelines_, candidate);
     names += (names.empty() ? "" : ", ") + candidate.name;
   }
   throw sdk::Failure(BP_E_NOT_FOUND, std::string("[vulkan] ") + sdk::op_name(op) + " has no variant '" +
@@ -86,10 +87,14 @@ std::vector<bp_metric> VulkanDevice::sample() {
 
 void* VulkanDevice::native(void* handle, uint32_t what) {
   switch (what) {
-    case BP_NATIVE_DEVICE: return static_cast<VulkanDevice*>(handle)->gpu_.handle;
-    case BP_NATIVE_QUEUE: return static_cast<Queue*>(handle)->stream->native();
-    case BP_NATIVE_BUFFER: return reinterpret_cast<void*>(static_cast<Buffer*>(handle)->allocation.block->buffer);
-    default: throw sdk::Failure(BP_E_UNSUPPORTED, "[native] unknown kind of object " + std::to_string(what));
+    case BP_NATIVE_DEVICE:
+      return static_cast<VulkanDevice*>(handle)->gpu_.handle;
+    case BP_NATIVE_QUEUE:
+      return static_cast<Queue*>(handle)->stream->native();
+    case BP_NATIVE_BUFFER:
+      return reinterpret_cast<void*>(static_cast<Buffer*>(handle)->allocation.block->buffer);
+    default:
+      throw sdk::Failure(BP_E_UNSUPPORTED, "[native] unknown kind of object " + std::to_string(what));
   }
 }
 

@@ -37,7 +37,7 @@ class VulkanDevice {
   Gpu gpu_;
   Memory memory_;
   Pipelines pipelines_;
-  std::unique_ptr<Buffer> dummy_;         ///< what pipelines are warmed up with
+  std::unique_ptr<Buffer> dummy_;  ///< what pipelines are warmed up with
   std::shared_ptr<Stream> warm_stream_;
 };
 

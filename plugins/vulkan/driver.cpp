@@ -16,7 +16,8 @@ constexpr const char* kLayer = "VK_LAYER_KHRONOS_validation";
 [[noreturn]] void unavailable(const std::string& why) { throw sdk::Failure(BP_E_UNAVAILABLE, why); }
 
 /// Messages of the validation layer become errors and warnings of the host's log.
-VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT,
+VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                          VkDebugUtilsMessageTypeFlagsEXT,
                                           const VkDebugUtilsMessengerCallbackDataEXT* data, void* host) {
   const int32_t level = severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT ? BP_LOG_ERROR : BP_LOG_WARNING;
   static_cast<const sdk::Host*>(host)->log(level, "vulkan.validation", data->pMessage);
@@ -80,9 +81,9 @@ void Driver::open_loader() {
     const char* why = dlerror();
     unavailable("no Vulkan loader (" + std::string(why != nullptr ? why : file) + "); install libvulkan1");
   }
-  global_.GetInstanceProcAddr =
-      reinterpret_cast<PFN_vkGetInstanceProcAddr>(dlsym(library, "vkGetInstanceProcAddr"));
-  if (global_.GetInstanceProcAddr == nullptr) unavailable(file + " is not a Vulkan loader: it lacks vkGetInstanceProcAddr");
+  global_.GetInstanceProcAddr = reinterpret_cast<PFN_vkGetInstanceProcAddr>(dlsym(library, "vkGetInstanceProcAddr"));
+  if (global_.GetInstanceProcAddr == nullptr)
+    unavailable(file + " is not a Vulkan loader: it lacks vkGetInstanceProcAddr");
 #define BP_VK_LOAD(name) \
   global_.name = reinterpret_cast<PFN_vk##name>(global_.GetInstanceProcAddr(nullptr, "vk" #name));
   BP_VK_GLOBAL_FUNCTIONS(BP_VK_LOAD)
@@ -142,7 +143,7 @@ std::string Driver::describe(VkPhysicalDevice device, Adapter& adapter) const {
   api_.GetPhysicalDeviceProperties(device, &adapter.properties);
   if (adapter.properties.apiVersion < VK_API_VERSION_1_2) return "Vulkan older than 1.2";
   for (const VkExtensionProperties& extension :
-       enumerate<VkExtensionProperties>("vkEnumerateDeviceExtensionProperties", [&](uint32_t* n, auto* items) {
+       enumerate<VkExtensionProperties>("vkEnumerateDeviceExtensionProperties", [&](uint32_t*n, auto*items) {
          return api_.EnumerateDeviceExtensionProperties(device, nullptr, n, items);
        })) {
     adapter.extensions.emplace_back(extension.extensionName);
@@ -206,8 +207,10 @@ void Driver::list_adapters() {
   for (VkPhysicalDevice device : devices) {
     Adapter adapter;
     const std::string lacks = describe(device, adapter);
-    if (lacks.empty()) adapters_.push_back(std::move(adapter));
-    else passed_over += std::string(passed_over.empty() ? "" : ", ") + adapter.properties.deviceName + ": " + lacks;
+    if (lacks.empty())
+      adapters_.push_back(std::move(adapter));
+    else
+      passed_over += std::string(passed_over.empty() ? "" : ", ") + adapter.properties.deviceName + ": " + lacks;
   }
   if (!passed_over.empty()) host_.log(BP_LOG_INFO, "vulkan", "passed over " + passed_over);
   if (adapters_.empty()) {

@@ -5,8 +5,8 @@
 
 namespace backplane::vulkan {
 
-/// The feature structs that matter here, chained. Asked for what is there, then handed to vkCreateDevice cut down to what
-/// kernels use.
+/// The feature structs that matter here, chained. Asked for what is there, then handed to vkCreateDevice cut down to
+/// what kernels use.
 struct Gpu::Features {
   VkPhysicalDeviceFeatures2 base{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
   VkPhysicalDeviceVulkan11Features v11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES};
@@ -140,7 +140,8 @@ void Gpu::fill_facts(const Features& has) {
   facts.max_words = std::min(limits.maxPushConstantsSize / 4, kMaxWords);
   // Each buffer's offset is a word; one more binding is for words that do not fit beside the offsets.
   facts.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers - 1, facts.max_words});
-  facts.max_binding_bytes = limits.maxStorageBufferRange - std::max<uint64_t>(16, limits.minStorageBufferOffsetAlignment);
+  facts.max_binding_bytes =
+      limits.maxStorageBufferRange - std::max<uint64_t>(16, limits.minStorageBufferOffsetAlignment);
 }
 
 Gpu::~Gpu() { vk.DestroyDevice(handle, nullptr); }
@@ -148,19 +149,21 @@ Gpu::~Gpu() { vk.DestroyDevice(handle, nullptr); }
 SharedQueue& Gpu::next_queue() { return *queues_[next_.fetch_add(1, std::memory_order_relaxed) % queues_.size()]; }
 
 void Gpu::check(VkResult result, const char* what) {
-  if (result >= 0) [[likely]] return;
+  if (result >= 0) [[likely]]
+    return;
   if (result == VK_ERROR_DEVICE_LOST && !lost_.exchange(true)) {
     bp_error error{};
     error.size = sizeof(error);
-    sdk::fill_error(&error, BP_E_DEVICE_LOST, std::string("[vulkan] the device was lost in ") + what, BP_SCOPE_DEVICE, 0,
-                    "vulkan", result);
+    sdk::fill_error(&error, BP_E_DEVICE_LOST, std::string("[vulkan] the device was lost in ") + what, BP_SCOPE_DEVICE,
+                    0, "vulkan", result);
     host.device_event(index_, error);
   }
   check_result(result, what);
 }
 
 void Gpu::require_alive() const {
-  if (lost()) [[unlikely]] check_result(VK_ERROR_DEVICE_LOST, "an earlier call lost the device");
+  if (lost()) [[unlikely]]
+    check_result(VK_ERROR_DEVICE_LOST, "an earlier call lost the device");
 }
 
 }  // namespace backplane::vulkan

@@ -16,7 +16,8 @@ Kernel::Kernel(Memory& memory, Pipelines& pipelines, const codegen::Variant& cho
     const Bindings bindings{static_cast<uint32_t>(launch.slots.size()), launch.words_in_buffer};
     const bool both = !launch.aligned_source.empty();
     prepared.pipeline = pipelines.find(launch.source, launch.name, bindings, !both, &built);
-    if (both) prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", bindings, true, &built);
+    if (both)
+      prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", bindings, true, &built);
     prepared.slots = std::move(launch.slots);
     prepared.grid = launch.grid;
     if (launch.words_in_buffer) {

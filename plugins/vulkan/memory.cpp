@@ -8,9 +8,8 @@
 namespace backplane::vulkan {
 namespace {
 
-constexpr VkBufferUsageFlags kUsage =
-    VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-    VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+constexpr VkBufferUsageFlags kUsage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |
+                                      VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
 constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 constexpr VkMemoryPropertyFlags kDevice = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
 constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
@@ -18,9 +17,10 @@ constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 uint64_t round_up(uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
 
 [[noreturn]] void out_of_memory(uint64_t bytes, const std::string& why) {
-  throw sdk::Failure(BP_E_OUT_OF_MEMORY, "[vulkan] cannot allocate " + std::to_string(bytes) + " bytes: " + why +
-                                             "; free buffers or use smaller batches",
-                     BP_SCOPE_CALL, BP_ERROR_RETRYABLE, "vulkan", VK_ERROR_OUT_OF_DEVICE_MEMORY);
+  throw sdk::Failure(
+      BP_E_OUT_OF_MEMORY,
+      "[vulkan] cannot allocate " + std::to_string(bytes) + " bytes: " + why + "; free buffers or use smaller batches",
+      BP_SCOPE_CALL, BP_ERROR_RETRYABLE, "vulkan", VK_ERROR_OUT_OF_DEVICE_MEMORY);
 }
 
 }  // namespace
@@ -67,8 +67,10 @@ uint32_t Memory::choose_type(uint32_t kind) const {
     const bool host = (flags & kHost) == kHost, local = (flags & kDevice) != 0, cached = (flags & kCached) != 0;
     if (kind == BP_MEMORY_STAGING && !host) continue;
     int score = 0;
-    if (kind == BP_MEMORY_STAGING) score = (cached ? 2 : 0) + (local == unified ? 1 : 0);
-    else score = (local ? 4 : 0) + (unified && host ? 2 : 0) + (unified && cached ? 1 : 0);
+    if (kind == BP_MEMORY_STAGING)
+      score = (cached ? 2 : 0) + (local == unified ? 1 : 0);
+    else
+      score = (local ? 4 : 0) + (unified && host ? 2 : 0) + (unified && cached ? 1 : 0);
     if (score > best_score) best = static_cast<int>(type), best_score = score;
   }
   if (best < 0) throw sdk::Failure(BP_E_UNAVAILABLE, "[vulkan] the device has no memory that the host can see");
@@ -132,7 +134,9 @@ void Memory::destroy(Block& block) {
 
 /// Gives empty blocks back, oldest first, until they hold at most `keep` bytes. False when there were none.
 bool Memory::release_empty(uint64_t keep) {
-  const auto empty = [](const Block& b) { return !b.imported && b.free.size() == 1 && b.free.begin()->second == b.bytes; };
+  const auto empty = [](const Block& b) {
+    return !b.imported && b.free.size() == 1 && b.free.begin()->second == b.bytes;
+  };
   uint64_t held = 0;
   bool any = false;
   for (const Block& block : blocks_) held += empty(block) ? block.bytes : 0;
@@ -260,9 +264,7 @@ uint64_t Memory::reserved() const {
   std::lock_guard lock(mutex_);
   return reserved_;
 }
-uint32_t Memory::device_heap() const {
-  return gpu_.adapter.memory.memoryTypes[type_[BP_MEMORY_DEVICE]].heapIndex;
-}
+uint32_t Memory::device_heap() const { return gpu_.adapter.memory.memoryTypes[type_[BP_MEMORY_DEVICE]].heapIndex; }
 VkPhysicalDeviceMemoryBudgetPropertiesEXT Memory::budget() const {
   VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
   if (!gpu_.memory_budget) return budget;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device memory in big blocks, cut into buffers: one VkDeviceMemory with one VkBuffer over all of it, and a list of free
-// ranges. Vulkan allows few allocations, and each costs a system call.
+// Device memory in big blocks, cut into buffers: one VkDeviceMemory with one VkBuffer over all of it, and a list of
+// free ranges. Vulkan allows few allocations, and each costs a system call.
 //
 // Blocks that become empty are kept for later requests up to a limit; when the device has no more memory they go first.
 #pragma once
@@ -18,9 +18,9 @@ struct Block {
   VkDeviceMemory memory = VK_NULL_HANDLE;
   VkBuffer buffer = VK_NULL_HANDLE;
   uint64_t bytes = 0;
-  char* mapped = nullptr;  ///< NULL where the host cannot see it
-  uint32_t type = 0;       ///< Vulkan's memory type
-  bool imported = false;   ///< the host's memory, not ours
+  char* mapped = nullptr;             ///< NULL where the host cannot see it
+  uint32_t type = 0;                  ///< Vulkan's memory type
+  bool imported = false;              ///< the host's memory, not ours
   std::map<uint64_t, uint64_t> free;  ///< offset -> bytes
 };
 
@@ -66,7 +66,7 @@ class Memory {
   Gpu& gpu_;
   mutable std::mutex mutex_;
   std::list<Block> blocks_;
-  uint32_t type_[2] = {0, 0};     ///< by kind
+  uint32_t type_[2] = {0, 0};  ///< by kind
   bool mapped_[2] = {false, true};
   uint64_t alignment_ = 256;
   uint64_t block_bytes_ = 0, keep_bytes_ = 0, cap_ = 0, largest_ = 0;

@@ -14,14 +14,16 @@ Digest device_digest(const Adapter& adapter) {
   std::string text(p.deviceName);
   text.append(adapter.properties12.driverName).append(adapter.properties12.driverInfo);
   text.append(reinterpret_cast<const char*>(p.pipelineCacheUUID), VK_UUID_SIZE);
-  for (const uint32_t number : {p.vendorID, p.deviceID, p.driverVersion, p.apiVersion}) text += std::to_string(number) + "/";
+  for (const uint32_t number : {p.vendorID, p.deviceID, p.driverVersion, p.apiVersion})
+    text += std::to_string(number) + "/";
   return digest(text);
 }
 
 /// Whether a module declares SPIR-V's capability GroupNonUniform, which all subgroup operations need.
 bool uses_subgroups(std::span<const uint32_t> spirv) {
   constexpr uint32_t kHeaderWords = 5, kOpCapability = 17, kGroupNonUniform = 61;
-  for (size_t at = kHeaderWords; at + 1 < spirv.size() && (spirv[at] & 0xffffu) == kOpCapability; at += spirv[at] >> 16) {
+  for (size_t at = kHeaderWords; at + 1 < spirv.size() && (spirv[at] & 0xffffu) == kOpCapability;
+       at += spirv[at] >> 16) {
     if (spirv[at + 1] == kGroupNonUniform) return true;
   }
   return false;
@@ -82,7 +84,8 @@ const Layout& Pipelines::layout(Bindings wanted) {
   set.bindingCount = wanted.count();
   set.pBindings = bindings.data();
   if (layout.set == VK_NULL_HANDLE) {
-    gpu_.check(gpu_.vk.CreateDescriptorSetLayout(gpu_.handle, &set, nullptr, &layout.set), "vkCreateDescriptorSetLayout");
+    gpu_.check(gpu_.vk.CreateDescriptorSetLayout(gpu_.handle, &set, nullptr, &layout.set),
+               "vkCreateDescriptorSetLayout");
   }
   const VkPushConstantRange words{VK_SHADER_STAGE_COMPUTE_BIT, 0, gpu_.facts.max_words * 4};
   VkPipelineLayoutCreateInfo info{VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO};

@@ -16,8 +16,8 @@
 
 namespace backplane::vulkan {
 
-/// What a launch binds: storage buffers, then words that do not fit into the push constants as a uniform buffer (which is
-/// counted apart, so that as many storage buffers as the device binds are left to the operands).
+/// What a launch binds: storage buffers, then words that do not fit into the push constants as a uniform buffer (which
+/// is counted apart, so that as many storage buffers as the device binds are left to the operands).
 struct Bindings {
   uint32_t buffers = 0;
   bool words = false;
@@ -77,7 +77,7 @@ class Pipelines {
   Warm warm_;
   std::mutex mutex_;
   std::unordered_map<uint32_t, Layout> layouts_;  // by twice the buffers, and 1 with words
-  Order order_;  // newest first
+  Order order_;                                   // newest first
   std::unordered_map<Digest, Order::iterator, DigestHash> index_;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   std::string cache_key_;

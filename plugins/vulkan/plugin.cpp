@@ -16,10 +16,14 @@ namespace {
 uint32_t kind_of(const Adapter& adapter) {
   switch (adapter.properties.deviceType) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
-    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return BP_KIND_GPU;
-    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return BP_KIND_INTEGRATED_GPU;
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return BP_KIND_CPU;
-    default: return BP_KIND_OTHER;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return BP_KIND_GPU;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return BP_KIND_INTEGRATED_GPU;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      return BP_KIND_CPU;
+    default:
+      return BP_KIND_OTHER;
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recording, submitting, failing. Copies between host and device are in transfer.cpp.
+// Recording, submitting, failing. Copies between host and device are in transfer.cpp, recordings in capture.cpp.
 #include "queue.h"
 
 #include <algorithm>
@@ -9,6 +9,8 @@ namespace {
 
 // Enough to make a submission's own cost small, few enough that the device starts while the host still records.
 constexpr uint32_t kMostCommands = 64;
+
+}  // namespace
 
 VkCommandPool create_pool(Gpu& gpu) {
   VkCommandPoolCreateInfo info{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
@@ -30,8 +32,6 @@ void allocate_commands(Gpu& gpu, VkCommandPool pool, Commands& commands) {
 void destroy_descriptor_pools(Gpu& gpu, const Commands& commands) {
   for (VkDescriptorPool pool : commands.pools) gpu.vk.DestroyDescriptorPool(gpu.handle, pool, nullptr);
 }
-
-}  // namespace
 
 Stream::Stream(Memory& memory) : memory_(memory), gpu_(memory.gpu()), queue_(gpu_.next_queue()), recorder_(gpu_) {
   gpu_.require_alive();
@@ -299,41 +299,6 @@ void Stream::wait(const Event& event) {
   }
   if (recorder_.is_open()) submit();  // earlier work need not wait
   waits_.push_back({event.stream->semaphore_, event.value, event.stream});
-}
-
-void Stream::capture_begin() {
-  std::lock_guard lock(mutex_);
-  forbid_capture("capture begin");
-  gpu_.require_alive();
-  auto recording = std::make_unique<Recording>(memory_);
-  recording->pool = create_pool(gpu_);
-  allocate_commands(gpu_, recording->pool, recording->commands);
-  recording->recorder.begin(recording->commands, true);
-  recording_ = std::move(recording);
-}
-
-std::unique_ptr<Recording> Stream::capture_end() {
-  std::lock_guard lock(mutex_);
-  if (recording_ == nullptr) throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[capture end] the queue is not being captured");
-  std::unique_ptr<Recording> recording = std::move(recording_);
-  recording->recorder.end();
-  return recording;
-}
-
-void Stream::replay(const Recording& recording) {
-  for (const Event& event : recording.waits) wait(event);
-  {
-    std::lock_guard lock(mutex_);
-    forbid_capture("replay");
-    if (ready("replay")) submit(&recording);
-  }
-  for (Event* event : recording.records) record(*event);
-}
-
-Recording::~Recording() {
-  for (const Allocation& allocation : staging) memory.give(allocation);
-  destroy_descriptor_pools(memory.gpu(), commands);
-  if (pool != VK_NULL_HANDLE) memory.gpu().vk.DestroyCommandPool(memory.gpu().handle, pool, nullptr);
 }
 
 bp_status Event::sync(uint64_t timeout_ns, bp_error* error) {

@@ -6,8 +6,8 @@
 // complete when the semaphore has got there, and recording one submits nothing. What the host has to do once a value is
 // reached (bytes to copy out of staging memory, staging memory to free) waits in a list beside it.
 //
-// A submission that fails makes the stream fail: what follows is skipped, events recorded on it carry the failure, finish
-// reports it once.
+// A submission that fails makes the stream fail: what follows is skipped, events recorded on it carry the failure,
+// finish reports it once.
 #pragma once
 
 #include <deque>
@@ -25,13 +25,18 @@ class Stream;
 struct Event {
   std::shared_ptr<Stream> stream;  ///< NULL: never recorded, complete
   uint64_t value = 0;
-  bool failed = false;             ///< the stream had failed when this was recorded
+  bool failed = false;  ///< the stream had failed when this was recorded
   bp_error failure{};
 
   bp_status sync(uint64_t timeout_ns, bp_error* error);
 };
 
-/// What bp.capture made: one command buffer, what it needs to stay alive, events to wait for before and to record after.
+VkCommandPool create_pool(Gpu& gpu);
+void allocate_commands(Gpu& gpu, VkCommandPool pool, Commands& commands);
+void destroy_descriptor_pools(Gpu& gpu, const Commands& commands);
+
+/// What bp.capture made: one command buffer, what it needs to stay alive, events to wait for before and to record
+/// after.
 struct Recording {
   explicit Recording(Memory& memory) : memory(memory), recorder(memory.gpu()) {}
   ~Recording();
@@ -77,9 +82,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// To be done on the host once the timeline has reached `value`.
   struct Deferred {
     uint64_t value = 0;
-    Allocation staging;              ///< freed, after copying it to `target` if there is one
+    Allocation staging;  ///< freed, after copying it to `target` if there is one
     void* target = nullptr;
-    std::shared_ptr<Stream> other;   ///< or: its deferred work first, because an event of it was waited for
+    std::shared_ptr<Stream> other;  ///< or: its deferred work first, because an event of it was waited for
   };
   struct Wait {
     VkSemaphore semaphore;
@@ -132,7 +137,9 @@ class Queue {
  public:
   explicit Queue(Memory& memory) : stream(std::make_shared<Stream>(memory)) {}
   ~Queue();
-  void upload(const bp_view& target, const void* source, uint64_t bytes, bool) { stream->upload(target, source, bytes); }
+  void upload(const bp_view& target, const void* source, uint64_t bytes, bool) {
+    stream->upload(target, source, bytes);
+  }
   void download(void* target, const bp_view& source, uint64_t bytes) { stream->download(target, source, bytes); }
   void copy(const bp_view& target, const bp_view& source, uint64_t bytes) { stream->copy(target, source, bytes); }
   void fill(const bp_view& target, const void* pattern, uint32_t pattern_bytes, uint64_t bytes) {

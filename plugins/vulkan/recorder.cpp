@@ -27,7 +27,8 @@ void Recorder::begin(Commands& commands, bool many_times) {
 }
 
 void Recorder::end() {
-  VkMemoryBarrier to_all{VK_STRUCTURE_TYPE_MEMORY_BARRIER, nullptr, kWrites, kReads | kWrites | VK_ACCESS_HOST_READ_BIT};
+  VkMemoryBarrier to_all{VK_STRUCTURE_TYPE_MEMORY_BARRIER, nullptr, kWrites,
+                         kReads | kWrites | VK_ACCESS_HOST_READ_BIT};
   gpu_.vk.CmdPipelineBarrier(commands_->handle, kWork, kWork | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &to_all, 0, nullptr, 0,
                              nullptr);
   const VkCommandBuffer handle = commands_->handle;
@@ -106,8 +107,8 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
     gpu_.vk.CmdBindPipeline(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle);
     bound_ = &pipeline;
   }
-  // Pushing descriptors into the command buffer measured no faster (llvmpipe: 9.4 to 10.2 us a dispatch either way), and not
-  // every driver can.
+  // Pushing descriptors into the command buffer measured no faster (llvmpipe: 9.4 to 10.2 us a dispatch either way),
+  // and not every driver can.
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
   VkWriteDescriptorSet writes[kMaxBuffers];
   const uint32_t count = pipeline.bindings.count();
@@ -121,13 +122,14 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
     writes[i].pBufferInfo = &buffers[i];
   }
   gpu_.vk.UpdateDescriptorSets(gpu_.handle, count, writes, 0, nullptr);
-  gpu_.vk.CmdBindDescriptorSets(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout->pipeline, 0, 1, &set,
-                                0, nullptr);
+  gpu_.vk.CmdBindDescriptorSets(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout->pipeline, 0, 1,
+                                &set, 0, nullptr);
 }
 
 void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
-  std::fill_n(buffers, pipeline.bindings.count(), VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
+  std::fill_n(buffers, pipeline.bindings.count(),
+              VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
   const int32_t words[kMaxWords] = {};
   bind(pipeline, buffers);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,

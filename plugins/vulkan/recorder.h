@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes launches and copies into a command buffer, with a barrier exactly where one needs what another left.
 //
-// Ranges read and written since the last barrier are remembered; a command whose ranges conflict with one of them gets a
-// barrier first, so independent commands may overlap. A command buffer begins and ends with a barrier: what ran before it
-// on the same VkQueue is visible inside, and its results are visible to what follows and to the host.
+// Ranges read and written since the last barrier are remembered; a command whose ranges conflict with one of them gets
+// a barrier first, so independent commands may overlap. A command buffer begins and ends with a barrier: what ran
+// before it on the same VkQueue is visible inside, and its results are visible to what follows and to the host.
 #pragma once
 
 #include <vector>

@@ -18,8 +18,8 @@ struct Timer {
   Timer& operator=(const Timer&) = delete;
   Gpu& gpu;
   VkQueryPool pool = VK_NULL_HANDLE;
-  std::vector<Event> stamps;   // when each was last written
-  std::vector<bool> reached;   // whether it was ever put into a queue
+  std::vector<Event> stamps;  // when each was last written
+  std::vector<bool> reached;  // whether it was ever put into a queue
 };
 
 void need(bool condition, const char* what) {
@@ -94,7 +94,8 @@ bp_status calibrate(bp_device* device, uint64_t* ticks, uint64_t* host_ns, uint6
         {VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT, nullptr, VK_TIME_DOMAIN_DEVICE_EXT},
         {VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT, nullptr, VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT}};
     uint64_t times[2], deviation;
-    gpu.check(gpu.vk.GetCalibratedTimestampsEXT(gpu.handle, 2, clocks, times, &deviation), "vkGetCalibratedTimestampsEXT");
+    gpu.check(gpu.vk.GetCalibratedTimestampsEXT(gpu.handle, 2, clocks, times, &deviation),
+              "vkGetCalibratedTimestampsEXT");
     *ticks = times[0], *host_ns = times[1], *deviation_ns = deviation;
   });
 }

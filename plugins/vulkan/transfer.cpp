@@ -13,9 +13,9 @@
 namespace backplane::vulkan {
 namespace {
 
-constexpr uint64_t kPiece = uint64_t{8} << 20;         // staged at once
-constexpr uint64_t kMostStaged = uint64_t{64} << 20;   // in flight, per queue
-constexpr uint64_t kLargeUpload = uint64_t{4} << 20;   // waiting and writing in place beats copying twice
+constexpr uint64_t kPiece = uint64_t{8} << 20;        // staged at once
+constexpr uint64_t kMostStaged = uint64_t{64} << 20;  // in flight, per queue
+constexpr uint64_t kLargeUpload = uint64_t{4} << 20;  // waiting and writing in place beats copying twice
 constexpr uint64_t kFillPiece = uint64_t{64} << 10;
 
 const Buffer& checked(const bp_view& view, uint64_t bytes) {
@@ -64,8 +64,10 @@ void Stream::drain_own(std::vector<std::shared_ptr<Stream>>& others) {
   const uint64_t done = completed();
   while (!deferred_.empty() && deferred_.front().value <= done) {
     Deferred& job = deferred_.front();
-    if (job.other != nullptr) others.push_back(std::move(job.other));
-    else release(job);
+    if (job.other != nullptr)
+      others.push_back(std::move(job.other));
+    else
+      release(job);
     deferred_.pop_front();
   }
 }
@@ -143,7 +145,8 @@ void Stream::fill(const bp_view& view, const void* pattern, uint32_t pattern_byt
   const Buffer& target = checked(view, bytes);
   const uint64_t begin = target.allocation.offset + view.offset;
   uint32_t words[2];  // the pattern repeated over 8 bytes
-  for (uint32_t i = 0; i < 8; i += pattern_bytes) std::memcpy(reinterpret_cast<char*>(words) + i, pattern, pattern_bytes);
+  for (uint32_t i = 0; i < 8; i += pattern_bytes)
+    std::memcpy(reinterpret_cast<char*>(words) + i, pattern, pattern_bytes);
   // vkCmdFillBuffer repeats 4 bytes over whole words; what does not suit it is copied from a piece of staging memory.
   if (words[0] == words[1] && begin % 4 == 0 && bytes % 4 == 0) {
     recorder().fill(target.allocation, view.offset, bytes, words[0]);

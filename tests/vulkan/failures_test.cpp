@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is missing, broken or lost: no loader, a broken driver, spoiled caches, no memory, a lost device, drivers without
-// the extensions that are only nice to have.
+// What is missing, broken or lost: no loader, a broken driver, spoiled caches, no memory, a lost device, drivers
+// without the extensions that are only nice to have.
 #include <dlfcn.h>
 
 #include <chrono>
@@ -149,7 +149,9 @@ TEST(VulkanCache, SecondUseCompilesNothingAndSpoiledEntriesAreRebuilt) {
   spoil([](std::string& blob) { blob.clear(); });
   spoil([](std::string& blob) { blob.resize(blob.size() / 2); });
   spoil([](std::string& blob) { blob += "more"; });
-  spoil([](std::string& blob) { blob = "an entry of something else, long enough to hold the header that is expected there"; });
+  spoil([](std::string& blob) {
+    blob = "an entry of something else, long enough to hold the header that is expected there";
+  });
   for (size_t at = 0; at < good.at(spirv_key).size(); at += 97) {
     spoil([at](std::string& blob) { blob[at % blob.size()] = static_cast<char>(blob[at % blob.size()] ^ 0x40); });
   }
@@ -169,7 +171,8 @@ TEST(VulkanMemory, RunningOutLeavesTheDeviceUsable) {
   EXPECT_GE(held.size(), 4u);
   EXPECT_NE(error.flags & BP_ERROR_RETRYABLE, 0u);
   EXPECT_NE(std::string(error.message).find("free buffers"), std::string::npos) << error.message;
-  EXPECT_EQ(card->memory->alloc(card->device, uint64_t{1} << 61, BP_MEMORY_DEVICE, &buffer, &error), BP_E_OUT_OF_MEMORY);
+  EXPECT_EQ(card->memory->alloc(card->device, uint64_t{1} << 61, BP_MEMORY_DEVICE, &buffer, &error),
+            BP_E_OUT_OF_MEMORY);
   card->memory->free(held.back());
   held.pop_back();
   EXPECT_EQ(card->memory->alloc(card->device, 40 << 20, BP_MEMORY_DEVICE, &buffer, &error), BP_OK) << error.message;
@@ -282,7 +285,8 @@ TEST(VulkanExtensions, AreOnlyNiceToHave) {
   order.upload(count_down(n));
   bp_error error = make_error();
   for (int round = 0; round < 1001; ++round) {  // more launches than a descriptor pool holds
-    ASSERT_EQ(shuffle.run(round % 2 == 0 ? a : b, order, round % 2 == 0 ? b : a, nullptr, &error), BP_OK) << error.message;
+    ASSERT_EQ(shuffle.run(round % 2 == 0 ? a : b, order, round % 2 == 0 ? b : a, nullptr, &error), BP_OK)
+        << error.message;
   }
   EXPECT_EQ(b.read(), count_down(n));
   bp_buffer* buffer = nullptr;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A Vulkan loader with selectable faults: hands everything to the real one, except that a function can be made to return
- * an error from its n-th call on, a device extension can be hidden, and barriers can be dropped. Tests name its file in
- * the setting vulkan.loader and steer it through the three functions at the end.
+ * A Vulkan loader with selectable faults: hands everything to the real one, except that a function can be made to
+ * return an error from its n-th call on, a device extension can be hidden, and barriers can be dropped. Tests name its
+ * file in the setting vulkan.loader and steer it through the three functions at the end.
  */
 #define _GNU_SOURCE
 #define VK_NO_PROTOTYPES
@@ -81,10 +81,10 @@ static VKAPI_ATTR VkResult VKAPI_CALL extensions(VkPhysicalDevice device, const 
 static PFN_vkVoidFunction device_address(VkDevice device, const char* name) {
   PFN_vkVoidFunction real = real_device(device, name);
   if (real == NULL) return NULL;
-#define WRAP(text, slot, wrapper)                              \
-  if (strcmp(name, text) == 0) {                               \
-    slot = (__typeof__(slot))real;                             \
-    return (PFN_vkVoidFunction)wrapper;                        \
+#define WRAP(text, slot, wrapper)       \
+  if (strcmp(name, text) == 0) {        \
+    slot = (__typeof__(slot))real;      \
+    return (PFN_vkVoidFunction)wrapper; \
   }
   WRAP(kNames[kSubmit], real_submit, submit)
   WRAP(kNames[kAllocate], real_allocate, allocate)

@@ -33,7 +33,8 @@ TEST(VulkanQueue, FillsRepeatTheirPatternAnywhere) {
         if (offset % width != 0) continue;
         const uint64_t bytes = units * width, total = offset + bytes + 16;
         bp_buffer* buffer = nullptr;
-        ASSERT_EQ(card().memory->alloc(card().device, total, BP_MEMORY_DEVICE, &buffer, &error), BP_OK) << error.message;
+        ASSERT_EQ(card().memory->alloc(card().device, total, BP_MEMORY_DEVICE, &buffer, &error), BP_OK)
+            << error.message;
         const unsigned char zero = 0;
         std::vector<unsigned char> got(total), expected(total, 0);
         for (uint64_t i = 0; i < bytes; ++i) expected[offset + i] = pattern[i % width];
@@ -56,7 +57,8 @@ TEST(VulkanQueue, WorkRunsInTheOrderItWasPutIn) {
   order.upload(count_down(n));
   bp_error error = make_error();
   for (int round = 0; round < 201; ++round) {  // many times the number that is submitted at once
-    ASSERT_EQ(shuffle.run(round % 2 == 0 ? a : b, order, round % 2 == 0 ? b : a, nullptr, &error), BP_OK) << error.message;
+    ASSERT_EQ(shuffle.run(round % 2 == 0 ? a : b, order, round % 2 == 0 ? b : a, nullptr, &error), BP_OK)
+        << error.message;
   }
   EXPECT_EQ(b.read(), count_down(n));
   // An upload comes after the launches before it, which read what was there.
@@ -182,7 +184,8 @@ TEST(VulkanQueue, StampsFollowTheClock) {
   ASSERT_EQ(timing->calibrate(card().device, &device, &host_ns, &deviation, &error), BP_OK) << error.message;
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  const double apart = static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec) - static_cast<double>(host_ns);
+  const double apart =
+      static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec) - static_cast<double>(host_ns);
   EXPECT_GE(apart, -static_cast<double>(deviation));
   EXPECT_LT(apart, 5e9);
 }

@@ -21,7 +21,8 @@ void find(void* library, const char* name, F& function) {
 
 }  // namespace
 
-std::unique_ptr<Card> open_card(std::map<std::string, std::string> settings, std::map<std::string, std::string>* blobs) {
+std::unique_ptr<Card> open_card(std::map<std::string, std::string> settings,
+                                std::map<std::string, std::string>* blobs) {
   return std::make_unique<Card>(CARD_PLUGIN, std::move(settings), blobs);
 }
 
@@ -49,8 +50,9 @@ Ints::Ints(const Card& card, size_t count) : card_(card), count_(count) {
 }
 void Ints::upload(const std::vector<int32_t>& values, bp_queue* queue) const {
   bp_error error = make_error();
-  EXPECT_EQ(card_.queues->upload(queue != nullptr ? queue : card_.queue, at(0), values.data(), values.size() * 4, 0, &error),
-            BP_OK)
+  EXPECT_EQ(
+      card_.queues->upload(queue != nullptr ? queue : card_.queue, at(0), values.data(), values.size() * 4, 0, &error),
+      BP_OK)
       << error.message;
 }
 std::vector<int32_t> Ints::read(bp_queue* queue) const {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of this folder share: a gather to launch, a faulty loader to steer, a card with one or the other setting.
+// What the tests of this folder share: a gather to launch, a faulty loader to steer, a card with one or the other
+// setting.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -59,7 +60,8 @@ class Shuffle {
   ~Shuffle() { card_.kernels->destroy(kernel); }
   Shuffle(const Shuffle&) = delete;
   Shuffle& operator=(const Shuffle&) = delete;
-  bp_status run(const Ints& x, const Ints& order, const Ints& y, bp_queue* queue = nullptr, bp_error* error = nullptr) const;
+  bp_status run(const Ints& x, const Ints& order, const Ints& y, bp_queue* queue = nullptr,
+                bp_error* error = nullptr) const;
   bp_kernel* kernel = nullptr;
   bp_kernel_info info{};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cards' suite with the validation layer between the card and the driver, synchronisation checks included: whatever a
-// test says, one message of the layer makes the run fail.
+// The cards' suite with the validation layer between the card and the driver, synchronisation checks included: whatever
+// a test says, one message of the layer makes the run fail.
 #include <gtest/gtest.h>
 
 #include "cards/card.h"

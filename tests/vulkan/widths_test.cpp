@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// llvmpipe takes its vector width, and with it the subgroup size, from LP_NATIVE_VECTOR_WIDTH: three devices on one machine.
-// On each, the operations whose kernels know the subgroup size give what the reference card gives.
+// llvmpipe takes its vector width, and with it the subgroup size, from LP_NATIVE_VECTOR_WIDTH: three devices on one
+// machine. On each, the operations whose kernels know the subgroup size give what the reference card gives.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
