@@ -63,7 +63,8 @@ namespace {
 std::string refuse_convolution(const bp_op& op, const DeviceFacts&) {
   if (op.inputs[0].dtype == BP_BOOL) return "bool operands";
   if (op.inputs[0].dtype != op.inputs[1].dtype) return "operands of different dtypes";
-  if (op.program == nullptr && op.outputs[0].dtype != op.inputs[0].dtype) return "the result's dtype differs from the operands'";
+  if (op.program == nullptr && op.outputs[0].dtype != op.inputs[0].dtype)
+    return "the result's dtype differs from the operands'";
   return {};
 }
 

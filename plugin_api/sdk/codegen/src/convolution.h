@@ -19,8 +19,8 @@ struct ConvolutionProblem {
   explicit ConvolutionProblem(const bp_op& op);
 
   const bp_op* op;
-  uint32_t direction;                ///< BP_OP_CONVOLUTION*
-  bp_tensor_desc x, w, y;            ///< by role, whatever the direction, with three spatial axes
+  uint32_t direction;                  ///< BP_OP_CONVOLUTION*
+  bp_tensor_desc x, w, y;              ///< by role, whatever the direction, with three spatial axes
   uint32_t x_index, w_index, y_index;  ///< inputs of the operation; the result's is not used
   uint32_t dtype;
   int64_t n, c, o, groups;
@@ -34,11 +34,11 @@ struct ConvolutionProblem {
 /// A padded copy of x or y in the workspace: copy[image][channel][phase][row][column], contiguous.
 struct PaddedCopy {
   const bp_tensor_desc* from = nullptr;
-  uint32_t index = 0;                ///< which input of the operation
-  Spatial pad{}, spread{1, 1, 1};    ///< zeros before; distance of the source's elements
+  uint32_t index = 0;                      ///< which input of the operation
+  Spatial pad{}, spread{1, 1, 1};          ///< zeros before; distance of the source's elements
   Spatial step{1, 1, 1}, phases{1, 1, 1};  ///< every step-th element, beginning with each of `phases`
-  Spatial extent{};                  ///< of each phase
-  uint64_t offset = 0;               ///< in the workspace
+  Spatial extent{};                        ///< of each phase
+  uint64_t offset = 0;                     ///< in the workspace
   int64_t plane() const { return extent[0] * extent[1] * extent[2]; }
   int64_t channel() const { return plane() * phases[0] * phases[1] * phases[2]; }
   int64_t elements() const { return from->shape[0] * from->shape[1] * channel(); }

@@ -104,8 +104,11 @@ void list_convolution_dots(const ConvolutionProblem& p, const DeviceFacts& facts
     const Planes planes = planes_for(p, s.width);
     const uint64_t bytes = bytes_of(planes, p.dtype);
     if (std::max(planes.x.elements(), planes.y.elements()) > INT32_MAX || bytes > facts.max_binding_bytes) continue;
-    out.push_back({.name = "dots@r=" + std::to_string(s.rows) + ",t=" + std::to_string(s.taps) + "x" + std::to_string(s.width),
-                   .workspace = bytes, .determinism = BP_DETERMINISM_RUN, .build = [p, facts, s] { return build(p, facts, s); }});
+    out.push_back(
+        {.name = "dots@r=" + std::to_string(s.rows) + ",t=" + std::to_string(s.taps) + "x" + std::to_string(s.width),
+         .workspace = bytes,
+         .determinism = BP_DETERMINISM_RUN,
+         .build = [p, facts, s] { return build(p, facts, s); }});
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions whose filters have one tap and meet every place once (1 x 1, stride 1, no padding), and their gradients in
-// the data, are matrix products as they stand: batch (image, group), rows of filters, columns of places. All variants of
-// MATMUL are offered, on views of the same operands.
+// Convolutions whose filters have one tap and meet every place once (1 x 1, stride 1, no padding), and their gradients
+// in the data, are matrix products as they stand: batch (image, group), rows of filters, columns of places. All
+// variants of MATMUL are offered, on views of the same operands.
 #include <memory>
 #include <optional>
 
@@ -34,14 +34,18 @@ std::optional<bp_tensor_desc> as_matrix(const bp_tensor_desc& desc, int64_t grou
   const std::optional<int64_t> stride = place_stride(desc);
   if (!stride) return std::nullopt;
   const int64_t rows = desc.shape[1] / groups;
-  return bp_tensor_desc{desc.dtype, 4, {desc.shape[0], groups, rows, places}, {desc.strides[0], rows * desc.strides[1], desc.strides[1], *stride}};
+  return bp_tensor_desc{desc.dtype,
+                        4,
+                        {desc.shape[0], groups, rows, places},
+                        {desc.strides[0], rows * desc.strides[1], desc.strides[1], *stride}};
 }
 
 std::shared_ptr<View> view_of(const ConvolutionProblem& p) {
   const int64_t places = p.positions();
   auto view = std::make_shared<View>();
   const int64_t filters = p.group_filters(), channels = p.group_channels();
-  bp_tensor_desc w{p.w.dtype, 4, {p.n, p.groups, filters, channels}, {0, filters * p.w.strides[0], p.w.strides[0], p.w.strides[1]}};
+  bp_tensor_desc w{
+      p.w.dtype, 4, {p.n, p.groups, filters, channels}, {0, filters * p.w.strides[0], p.w.strides[0], p.w.strides[1]}};
   if (p.direction == BP_OP_CONVOLUTION_GRAD_DATA) {
     std::swap(w.shape[2], w.shape[3]);
     std::swap(w.strides[2], w.strides[3]);

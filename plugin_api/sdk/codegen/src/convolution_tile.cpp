@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions by tiles in the registers of single work-items: ROWS filters x VECTORS rows x WIDTH columns of results, read
-// from a padded copy of the image with the filters packed into panels (kernels/matmul_tile.kernel).
+// Convolutions by tiles in the registers of single work-items: ROWS filters x VECTORS rows x WIDTH columns of results,
+// read from a padded copy of the image with the filters packed into panels (kernels/matmul_tile.kernel).
 //
 // The gradient in the data is the same computation on dy, spread by the stride, with mirrored filters whose channels
 // changed sides. Its multiplications with the zeros between are wasted for strides above 1.
@@ -21,14 +21,14 @@ struct Correlation {
   explicit Correlation(const ConvolutionProblem& p, uint32_t rows, uint32_t vectors, uint32_t width);
   const ConvolutionProblem& problem;
   uint32_t rows, vectors, width;
-  int64_t m, k;              ///< per group: filters (channels) of the result, channels (filters) of the copy
-  Spatial places;            ///< extents of the result
-  bp_tensor_desc filters;    ///< w as [m, k, tap ...], mirrored for the gradient
-  int64_t filters_start = 0; ///< its first element
-  int64_t group_step;        ///< elements of w between groups
+  int64_t m, k;               ///< per group: filters (channels) of the result, channels (filters) of the copy
+  Spatial places;             ///< extents of the result
+  bp_tensor_desc filters;     ///< w as [m, k, tap ...], mirrored for the gradient
+  int64_t filters_start = 0;  ///< its first element
+  int64_t group_step;         ///< elements of w between groups
   bp_tensor_desc result;
   PaddedCopy copy;
-  Spatial tap_step;          ///< dilation
+  Spatial tap_step;  ///< dilation
   int64_t panels() const { return divide_up(m, rows); }
   int64_t inner() const { return k * problem.taps(); }
   int64_t panel_elements() const { return problem.groups * panels() * inner() * rows; }
@@ -112,8 +112,10 @@ bool stores_vectors(const Correlation& c) {
 void declare_places(Source& source, const Correlation& c) {
   const ConvolutionProblem& p = c.problem;
   source.define("TILE(id)", kTile);
-  source.define("INNER_LOOP", "for (int channel = 0; channel < CHANNELS; ++channel) for (int tz = 0; tz < " + std::to_string(p.kernel[0]) +
-      "; ++tz) for (int ty = 0; ty < " + std::to_string(p.kernel[1]) + "; ++ty) for (int tx = 0; tx < " + std::to_string(p.kernel[2]) + "; ++tx)");
+  source.define("INNER_LOOP", "for (int channel = 0; channel < CHANNELS; ++channel) for (int tz = 0; tz < " +
+                                  std::to_string(p.kernel[0]) + "; ++tz) for (int ty = 0; ty < " +
+                                  std::to_string(p.kernel[1]) + "; ++ty) for (int tx = 0; tx < " +
+                                  std::to_string(p.kernel[2]) + "; ++tx)");
   source.define("B_PLACE", "channel * copy_channel + " + tap_distance(c.copy, c.tap_step, {"tz", "ty", "tx"}));
   source.define("B_APART", "copy_row");
   source.define("NEXT_B", "");
@@ -165,7 +167,10 @@ Launch correlate(const Correlation& c, const DeviceFacts& facts, uint64_t panels
   const int64_t tiles = c.panels() * x_tiles * y_tiles * c.places[0] * p.groups * p.n;
   source.param("tiles", tiles);
   const uint32_t lanes = facts.subgroup_size != 0 ? facts.subgroup_size : 4;
-  const LinearGrid grid = linear_grid(tiles, facts, !facts.cpu_like ? 64 : facts.dialect == Dialect::opencl_c ? 1 : lanes);
+  const LinearGrid grid = linear_grid(tiles, facts,
+                                      !facts.cpu_like                      ? 64
+                                      : facts.dialect == Dialect::opencl_c ? 1
+                                                                           : lanes);
   return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
 }
 
@@ -198,9 +203,11 @@ void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& fact
     const int64_t elements = std::max(c.copy.elements(), c.panel_elements());
     const uint64_t bytes = copy_bytes(c.copy.elements(), p.dtype) + copy_bytes(c.panel_elements(), p.dtype);
     if (elements > INT32_MAX || bytes > facts.max_binding_bytes) continue;
-    out.push_back({.name = "tile@r=" + std::to_string(s.rows) + ",c=" + std::to_string(s.vectors) + "x" + std::to_string(width),
-                   .workspace = bytes, .determinism = BP_DETERMINISM_BATCH,
-                   .build = [p, facts, s, width] { return build(p, facts, s.rows, s.vectors, width); }});
+    out.push_back(
+        {.name = "tile@r=" + std::to_string(s.rows) + ",c=" + std::to_string(s.vectors) + "x" + std::to_string(width),
+         .workspace = bytes,
+         .determinism = BP_DETERMINISM_BATCH,
+         .build = [p, facts, s, width] { return build(p, facts, s.rows, s.vectors, width); }});
   }
 }
 

@@ -13,12 +13,12 @@ struct MatmulProblem {
   explicit MatmulProblem(const bp_op& op);
 
   const bp_op* op;
-  bool swapped;                 ///< computes the transpose: a is the operation's second operand
-  uint32_t a_index, b_index;    ///< which inputs of the operation a and b are
+  bool swapped;               ///< computes the transpose: a is the operation's second operand
+  uint32_t a_index, b_index;  ///< which inputs of the operation a and b are
   int64_t batch, m, n, k;
   uint32_t dtype;
   int64_t a_m, a_k, b_k, b_n, y_m, y_n;
-  bool a_shared, b_shared;      ///< the same for the whole batch
+  bool a_shared, b_shared;  ///< the same for the whole batch
 
   const bp_tensor_desc& a() const { return op->inputs[a_index]; }
   const bp_tensor_desc& b() const { return op->inputs[b_index]; }

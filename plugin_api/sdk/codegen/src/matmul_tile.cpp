@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul by tiles in the registers of single work-items (kernels/matmul_tile.kernel), with operands read in place or packed
-// into panels by launches before. For drivers that run on CPU cores, and for GPUs a choice without local memory.
+// Matmul by tiles in the registers of single work-items (kernels/matmul_tile.kernel), with operands read in place or
+// packed into panels by launches before. For drivers that run on CPU cores, and for GPUs a choice without local memory.
 #include <algorithm>
 
 #include "backplane/sdk/program.hpp"
@@ -28,7 +28,9 @@ struct Panels {
   int64_t batch, panels, span, k;
   uint64_t offset = 0;
   int64_t elements() const { return batch * panels * span * k; }
-  uint64_t bytes(uint32_t dtype) const { return round_up(static_cast<uint64_t>(elements()) * sdk::dtype_size(panel_dtype(dtype))); }
+  uint64_t bytes(uint32_t dtype) const {
+    return round_up(static_cast<uint64_t>(elements()) * sdk::dtype_size(panel_dtype(dtype)));
+  }
 };
 Panels a_panels(const MatmulProblem& p, const Tile& t) {
   return {p.a_shared ? 1 : p.batch, divide_up(p.m, t.rows), t.rows, p.k};
@@ -75,10 +77,12 @@ std::string tile_statement(const MatmulProblem& p, const Tile& t) {
       "int batch = TO_INT(TO_UINT(bp_rest) / TO_UINT(column_tiles)); int column_tile = bp_rest - batch * column_tiles; "
       "PLACE(batch, a_place, b_place, y_place) int row0 = row_tile * ROWS, column0 = column_tile * COLUMNS; "
       "int rows_left = ROWS_OF_RESULT - row0, skip = 0; ";
-  if (t.pack_a) s += std::string("int a_start = (") + (p.a_shared ? "" : "batch * row_tiles + ") + "row_tile) * INNER * ROWS; ";
+  if (t.pack_a)
+    s += std::string("int a_start = (") + (p.a_shared ? "" : "batch * row_tiles + ") + "row_tile) * INNER * ROWS; ";
   else s += "int a_start = a_place; ";
   if (t.pack_b) {
-    s += std::string("int b_start = (") + (p.b_shared ? "" : "batch * column_tiles + ") + "column_tile) * INNER * COLUMNS; ";
+    s += std::string("int b_start = (") + (p.b_shared ? "" : "batch * column_tiles + ") +
+         "column_tile) * INNER * COLUMNS; ";
   } else {
     s += "skip = max(column0 - (COLUMNS_OF_RESULT - COLUMNS), 0); column0 -= skip; int b_start = b_place + column0; ";
   }
@@ -156,7 +160,8 @@ Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t) {
 }
 
 void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, double prior, Variants& out) {
-  std::string name = "tile@r=" + std::to_string(t.rows) + ",c=" + std::to_string(t.vectors) + "x" + std::to_string(t.width);
+  std::string name =
+      "tile@r=" + std::to_string(t.rows) + ",c=" + std::to_string(t.vectors) + "x" + std::to_string(t.width);
   if (t.pack_a) name += ",pack_a";
   if (t.pack_b) name += ",pack_b";
   const bool in_place = p.b_n == 1 && p.n >= t.columns();
@@ -165,7 +170,10 @@ void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, doub
   if (t.pack_a) workspace += a_panels(p, t).bytes(p.dtype);
   if (t.pack_b) workspace += b_panels(p, t).bytes(p.dtype);
   if (workspace > facts.max_binding_bytes || workspace / 2 > INT32_MAX) return;
-  out.push_back({.name = name, .workspace = workspace, .prior = prior, .determinism = BP_DETERMINISM_BATCH,
+  out.push_back({.name = name,
+                 .workspace = workspace,
+                 .prior = prior,
+                 .determinism = BP_DETERMINISM_BATCH,
                  .build = [p, facts, t] { return build(p, facts, t); }});
 }
 
@@ -174,15 +182,15 @@ void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, doub
 namespace {
 
 /// Tiles by vector width, best first: those that fill the vector registers without spilling (16: 32 registers, 8: 16),
-/// where loads are dear (Vulkan on CPU cores, width 4) the larger the better. `least`: fewest rows and columns it is for.
-/// On AVX-512 the first reached oneDNN's speed, the others win on some shapes.
+/// where loads are dear (Vulkan on CPU cores, width 4) the larger the better. `least`: fewest rows and columns it is
+/// for. On AVX-512 the first reached oneDNN's speed, the others win on some shapes.
 struct Shape {
   uint32_t width, rows, vectors;
   int64_t least;
 };
 constexpr Shape kShapes[] = {
-    {16, 8, 2, 0}, {16, 12, 2, 64}, {16, 8, 3, 96}, {16, 8, 1, 0}, {8, 6, 2, 0}, {8, 4, 2, 0}, {8, 8, 1, 0},
-    {4, 16, 4, 64}, {4, 8, 2, 0}, {4, 4, 2, 0}, {2, 4, 2, 0}, {1, 4, 4, 0},
+    {16, 8, 2, 0}, {16, 12, 2, 64}, {16, 8, 3, 96}, {16, 8, 1, 0}, {8, 6, 2, 0}, {8, 4, 2, 0},
+    {8, 8, 1, 0},  {4, 16, 4, 64},  {4, 8, 2, 0},   {4, 4, 2, 0},  {2, 4, 2, 0}, {1, 4, 4, 0},
 };
 constexpr Shape kRowShapes[] = {{16, 1, 4, 0}, {8, 1, 4, 0}, {4, 1, 4, 0}, {2, 1, 4, 0}, {1, 1, 4, 0}};
 
@@ -196,8 +204,8 @@ void list_tiles(const MatmulProblem& p, const DeviceFacts& facts, Variants& out)
       if (s.width == width) offer(p, facts, {s.rows, s.vectors, width}, 0.5, out);
     }
   }
-  // Rows far apart cost address translations and collide in the caches, and edges of unpacked tiles are stored one by one;
-  // then copying pays although all is read once more.
+  // Rows far apart cost address translations and collide in the caches, and edges of unpacked tiles are stored one by
+  // one; then copying pays although all is read once more.
   const bool near = p.n * p.k <= 512 * 1024 && p.b_k <= 1024 && p.n % 16 == 0;
   bool first = true;
   for (const Shape& s : kShapes) {

@@ -28,8 +28,9 @@ Recipe build_naive(const std::string& prefix, const Product& product, const Devi
 }  // namespace
 
 void list_naive(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out) {
-  out.push_back({.name = prefix + "naive", .prior = 8, .determinism = BP_DETERMINISM_BATCH,
-                 .build = [=] { return build_naive(prefix, product, facts); }});
+  out.push_back({.name = prefix + "naive", .prior = 8, .determinism = BP_DETERMINISM_BATCH, .build = [=] {
+                   return build_naive(prefix, product, facts);
+                 }});
 }
 
 }  // namespace backplane::codegen

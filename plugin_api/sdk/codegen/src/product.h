@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batched products c[b, m, n] = sum over k of a[b, m, k] * b[b, k, n]: the form in which the kernels matmul_*.kernel see
-// matmul and the convolutions. What an operand's element is, is text, so that one kernel serves them all:
+// Batched products c[b, m, n] = sum over k of a[b, m, k] * b[b, k, n]: the form in which the kernels matmul_*.kernel
+// see matmul and the convolutions. What an operand's element is, is text, so that one kernel serves them all:
 //
 //   PLACE(batch)                     a statement that declares what the others need of the batch entry
 //   GET_A(v, m, k)  GET_B(v, k, n)   statements: v = the operand's element
@@ -18,11 +18,11 @@ namespace backplane::codegen {
 
 struct Product {
   int64_t batch = 1, m = 0, n = 0, k = 0;
-  uint32_t dtype = BP_F32;               ///< of both operands
-  bool a_along_k = false;                ///< neighbouring k of `a` (of `b`) are neighbours in memory; else neighbouring
-  bool b_along_k = false;                ///< m (n) are, as far as any are
-  std::function<void(Source&)> operands; ///< declares the buffers a and b, PLACE, GET_A, GET_B
-  std::function<void(Source&)> result;   ///< declares y and PUT
+  uint32_t dtype = BP_F32;  ///< of both operands
+  bool a_along_k = false;   ///< neighbouring k of `a` (of `b`) are neighbours in memory; else neighbouring
+  bool b_along_k = false;   ///< m (n) are, as far as any are
+  std::function<void(Source&)> operands;  ///< declares the buffers a and b, PLACE, GET_A, GET_B
+  std::function<void(Source&)> result;    ///< declares y and PUT
 };
 
 /// The extents as parameters.

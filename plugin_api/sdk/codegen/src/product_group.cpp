@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products by work-groups with tiles in local memory (kernels/matmul_group.kernel), k in one piece or split over groups:
-// the ways of a GPU. Tile sizes after Volkov and Demmel, "Benchmarking GPUs to tune dense linear algebra" (2008), and the
-// parameters that CLBlast's tuner finds; none of them could be measured on a GPU yet.
+// Products by work-groups with tiles in local memory (kernels/matmul_group.kernel), k in one piece or split over
+// groups: the ways of a GPU. Tile sizes after Volkov and Demmel, "Benchmarking GPUs to tune dense linear algebra"
+// (2008), and the parameters that CLBlast's tuner finds; none of them could be measured on a GPU yet.
 #include <algorithm>
 
 #include "backplane/sdk/program.hpp"
@@ -19,8 +19,8 @@ struct Tiling {
   uint64_t local_bytes(uint32_t element) const { return uint64_t{stages} * k * (m + 1 + n + 1) * element; }
 };
 constexpr Tiling kTilings[] = {
-    {128, 128, 16, 8, 8, 1, 512}, {128, 128, 8, 8, 8, 2, 512}, {64, 64, 16, 4, 4, 1, 0}, {64, 64, 16, 4, 4, 2, 128},
-    {32, 32, 16, 2, 2, 1, 0},     {16, 64, 16, 1, 4, 1, 0},
+    {128, 128, 16, 8, 8, 1, 512}, {128, 128, 8, 8, 8, 2, 512}, {64, 64, 16, 4, 4, 1, 0},
+    {64, 64, 16, 4, 4, 2, 128},   {32, 32, 16, 2, 2, 1, 0},    {16, 64, 16, 1, 4, 1, 0},
 };
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -51,13 +51,17 @@ Recipe build(const std::string& prefix, const Product& p, const DeviceFacts& fac
     source.define("RESULT(v, m, n)", "PUT(v, m, n)");
   } else {
     source.workspace("partial", sum_dtype(p.dtype), 0, partial_elements(p, parts), true);
-    source.define("RESULT(v, m, n)", "STORE_partial(((batch * PARTS + part) * ROWS_OF_RESULT + m) * COLUMNS_OF_RESULT + n, v);");
+    source.define("RESULT(v, m, n)",
+                  "STORE_partial(((batch * PARTS + part) * ROWS_OF_RESULT + m) * COLUMNS_OF_RESULT + n, v);");
   }
   source.define("TILE_M", t.m), source.define("TILE_N", t.n), source.define("TILE_K", t.k);
   source.define("ITEM_M", t.item_m), source.define("ITEM_N", t.item_n), source.define("STAGES", t.stages);
   source.define("PARTS", parts);
   source.define("A_ALONG_K", p.a_along_k ? 1 : 0), source.define("B_ALONG_K", p.b_along_k ? 1 : 0);
-  const std::string type = std::string(p.dtype == BP_F64 ? "f64" : p.dtype == BP_I64 ? "i64" : p.dtype == BP_I32 ? "int" : "float");
+  const std::string type = std::string(p.dtype == BP_F64   ? "f64"
+                                       : p.dtype == BP_I64 ? "i64"
+                                       : p.dtype == BP_I32 ? "int"
+                                                           : "float");
   source.local_array(type, "tile_a", std::to_string(t.stages * t.k * (t.m + 1)));
   source.local_array(type, "tile_b", std::to_string(t.stages * t.k * (t.n + 1)));
   const int64_t row_tiles = divide_up(p.m, t.m), column_tiles = divide_up(p.n, t.n);
@@ -74,19 +78,23 @@ Recipe build(const std::string& prefix, const Product& p, const DeviceFacts& fac
   return recipe;
 }
 
-void offer(const std::string& prefix, const Product& p, const DeviceFacts& facts, const Tiling& t, int64_t parts, double prior,
-           Variants& out) {
+void offer(const std::string& prefix, const Product& p, const DeviceFacts& facts, const Tiling& t, int64_t parts,
+           double prior, Variants& out) {
   const uint32_t element = sdk::dtype_size(sum_dtype(p.dtype)), items = t.group_x() * t.group_y();
-  if (items > facts.max_group_size || t.group_x() > facts.max_group_extent[0] || t.group_y() > facts.max_group_extent[1]) return;
+  if (items > facts.max_group_size || t.group_x() > facts.max_group_extent[0] ||
+      t.group_y() > facts.max_group_extent[1])
+    return;
   if (t.local_bytes(element) > facts.local_bytes) return;
   const int64_t partial = partial_elements(p, parts);
   const uint64_t workspace = parts == 1 ? 0 : (static_cast<uint64_t>(partial) * element + 63) / 64 * 64;
   if (parts > 1 && (partial > INT32_MAX || workspace > facts.max_binding_bytes)) return;
-  std::string name = prefix + "group@bm=" + std::to_string(t.m) + ",bn=" + std::to_string(t.n) + ",bk=" + std::to_string(t.k);
+  std::string name =
+      prefix + "group@bm=" + std::to_string(t.m) + ",bn=" + std::to_string(t.n) + ",bk=" + std::to_string(t.k);
   if (t.stages > 1) name += ",double";
   if (parts > 1) name += ",split=" + std::to_string(parts);
-  out.push_back({.name = name, .workspace = workspace, .prior = prior,
-                 .build = [=] { return build(prefix, p, facts, t, parts); }});
+  out.push_back({.name = name, .workspace = workspace, .prior = prior, .build = [=] {
+                   return build(prefix, p, facts, t, parts);
+                 }});
 }
 
 }  // namespace
@@ -99,7 +107,8 @@ void list_grouped(const std::string& prefix, const Product& p, const DeviceFacts
     if (std::min(p.m, p.n) < t.least || (facts.cpu_like && (t.m != 32))) continue;
     const int64_t tiles = divide_up(p.m, t.m) * divide_up(p.n, t.n) * p.batch;
     // Split k where the tiles alone do not fill the device.
-    const int64_t wanted = facts.cpu_like ? 2 : std::min<int64_t>(16, divide_up(4 * int64_t{facts.compute_units}, tiles));
+    const int64_t wanted =
+        facts.cpu_like ? 2 : std::min<int64_t>(16, divide_up(4 * int64_t{facts.compute_units}, tiles));
     const int64_t parts = std::min<int64_t>(wanted, p.k / (8 * int64_t{t.k}));
     const bool split_first = parts >= 4 && !facts.cpu_like;
     if (split_first) offer(prefix, p, facts, t, parts, prior, out);

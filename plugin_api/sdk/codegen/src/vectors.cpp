@@ -60,15 +60,19 @@ void declare_vectors(Source& source, uint32_t width, uint32_t dtype) {
     return source.text("#define SPILL(v, array, i) vstore" + w + "(v, 0, (array) + (i))");
   }
   source.text("#define VEC float4");
-  source.text("#define SPILL(v, array, i) { float4 bp_v = (v); (array)[i] = bp_v.x; (array)[(i) + 1] = bp_v.y; "
-              "(array)[(i) + 2] = bp_v.z; (array)[(i) + 3] = bp_v.w; }");
+  source.text(
+      "#define SPILL(v, array, i) { float4 bp_v = (v); (array)[i] = bp_v.x; (array)[(i) + 1] = bp_v.y; "
+      "(array)[(i) + 2] = bp_v.z; (array)[(i) + 3] = bp_v.w; }");
   if (dialect == Dialect::glsl) return source.text("#define VEC_OF(x) vec4(x)\n#define VMULADD(a, b, c) fma(a, b, c)");
   source.text("#define VEC_OF(x) make_float4(x, x, x, x)");
-  source.text("FN float4 bp_muladd4(float4 a, float4 b, float4 c) { return make_float4(fmaf(a.x, b.x, c.x), "
-              "fmaf(a.y, b.y, c.y), fmaf(a.z, b.z, c.z), fmaf(a.w, b.w, c.w)); }\n#define VMULADD(a, b, c) bp_muladd4(a, b, c)");
+  source.text(
+      "FN float4 bp_muladd4(float4 a, float4 b, float4 c) { return make_float4(fmaf(a.x, b.x, c.x), "
+      "fmaf(a.y, b.y, c.y), fmaf(a.z, b.z, c.z), fmaf(a.w, b.w, c.w)); }\n#define VMULADD(a, b, c) bp_muladd4(a, b, "
+      "c)");
 }
 
-void declare_vector_access(Source& source, std::string_view name, uint32_t width, uint32_t dtype, bool written, bool aligned) {
+void declare_vector_access(Source& source, std::string_view name, uint32_t width, uint32_t dtype, bool written,
+                           bool aligned) {
   const std::string x(name), w = number(width);
   const Dialect dialect = source.facts().dialect;
   if (width == 1) {
@@ -91,8 +95,10 @@ void declare_vector_access(Source& source, std::string_view name, uint32_t width
   const std::string here = x + " + (" + x + "_at + (i))";
   source.text("#define VLOAD_" + x + "(i) " + vector_load(dtype, width, here));
   if (!written) return;
-  if (dtype == BP_BF16) return source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + single_stores(x, width) + "}");
-  source.text("#define VSTORE_" + x + "(i, v) " + (dtype == BP_F16 ? "vstore_half" + w + "_rte" : "vstore" + w) + "(v, 0, " + here + ")");
+  if (dtype == BP_BF16)
+    return source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + single_stores(x, width) + "}");
+  source.text("#define VSTORE_" + x + "(i, v) " + (dtype == BP_F16 ? "vstore_half" + w + "_rte" : "vstore" + w) +
+              "(v, 0, " + here + ")");
 }
 
 void declare_cursor(Source& source, std::string_view name, uint32_t width, uint32_t dtype) {
@@ -100,12 +106,14 @@ void declare_cursor(Source& source, std::string_view name, uint32_t width, uint3
   const DeviceFacts& facts = source.facts();
   if (facts.dialect != Dialect::opencl_c) {
     source.text("#define CURSOR_" + x + " int\n#define CURSOR_AT_" + x + "(i) (i)");
-    return source.text("#define AT_" + x + "(c, i) LOAD_" + x + "((c) + (i))\n#define VAT_" + x + "(c, i) VLOAD_" + x + "((c) + (i))");
+    return source.text("#define AT_" + x + "(c, i) LOAD_" + x + "((c) + (i))\n#define VAT_" + x + "(c, i) VLOAD_" + x +
+                       "((c) + (i))");
   }
   source.text("#define CURSOR_" + x + " __global const " + std::string(storage_type(facts.dialect, dtype)) + "*");
   source.text("#define CURSOR_AT_" + x + "(i) (" + x + " + (" + x + "_at + (i)))");
   source.text("#define AT_" + x + "(c, i) " + load_expression(facts.dialect, dtype, "(c)", "(i)"));
-  source.text("#define VAT_" + x + "(c, i) " + (width == 1 ? "AT_" + x + "(c, i)" : vector_load(dtype, width, "(c) + (i)")));
+  source.text("#define VAT_" + x + "(c, i) " +
+              (width == 1 ? "AT_" + x + "(c, i)" : vector_load(dtype, width, "(c) + (i)")));
 }
 
 }  // namespace backplane::codegen

@@ -24,13 +24,15 @@
 
 namespace backplane::codegen {
 
-/// The widest vector that the dialect has for the dtype and the device likes: OpenCL on CPU cores up to 16, else 4 floats.
+/// The widest vector that the dialect has for the dtype and the device likes: OpenCL on CPU cores up to 16, else 4
+/// floats.
 uint32_t vector_width(const DeviceFacts& facts, uint32_t dtype);
 
 void declare_vectors(Source& source, uint32_t width, uint32_t dtype);
 
 /// `aligned`: positions are multiples of the width, counted from the view's offset (see Source::vectors).
-void declare_vector_access(Source& source, std::string_view name, uint32_t width, uint32_t dtype, bool written, bool aligned);
+void declare_vector_access(Source& source, std::string_view name, uint32_t width, uint32_t dtype, bool written,
+                           bool aligned);
 
 /// After declare_vector_access of the same buffer.
 void declare_cursor(Source& source, std::string_view name, uint32_t width, uint32_t dtype);
