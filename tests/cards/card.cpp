@@ -82,7 +82,7 @@ Card::Card(const char* path, std::map<std::string, std::string> settings, std::m
       if (at == all.end()) return BP_E_NOT_FOUND;
       *length = at->second.size();
       if (capacity < *length) return BP_INCOMPLETE;
-      std::memcpy(data, at->second.data(), *length);
+      if (*length != 0) std::memcpy(data, at->second.data(), *length);
       return BP_OK;
     };
     host_.cache_put = [](void* self, const char* key, const void* data, uint64_t length) -> bp_status {
