@@ -203,6 +203,10 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     variant.name = std::move(name);
     variant.prior = out.empty() ? 1 : 2;
     if (p.grad) variant.workspace = (static_cast<uint64_t>(p.deltas()) * (p.dtype() == BP_F64 ? 8 : 4) + 63) / 64 * 64;
+    // Blocks of keys (of queries, for the gradient of a key), each with loops over both heads' elements and the block.
+    const int64_t walked = std::max(p.k.shape[2], p.grad ? p.q.shape[2] * (p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1)) : 0);
+    const int64_t blocks = (walked + form.keys - 1) / form.keys;
+    variant.steps = static_cast<uint64_t>((blocks + 1) * (2 * p.q.shape[3] + 2 * p.v.shape[3] + form.keys + 2));
     variant.determinism = BP_DETERMINISM_BATCH;
     variant.build = [&op, facts, form] { return build(op, facts, form); };
     out.push_back(std::move(variant));

@@ -107,6 +107,7 @@ void list_convolution_dots(const ConvolutionProblem& p, const DeviceFacts& facts
     out.push_back(
         {.name = "dots@r=" + std::to_string(s.rows) + ",t=" + std::to_string(s.taps) + "x" + std::to_string(s.width),
          .workspace = bytes,
+         .steps = static_cast<uint64_t>(p.n * (planes.run / s.width + 2) + planes.x.extent[2]) + 1024,
          .determinism = BP_DETERMINISM_RUN,
          .build = [p, facts, s] { return build(p, facts, s); }});
   }

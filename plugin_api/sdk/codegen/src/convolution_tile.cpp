@@ -206,6 +206,7 @@ void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& fact
     out.push_back(
         {.name = "tile@r=" + std::to_string(s.rows) + ",c=" + std::to_string(s.vectors) + "x" + std::to_string(width),
          .workspace = bytes,
+         .steps = static_cast<uint64_t>(2 * any.k * p.taps() + c.copy.extent[2]) + 4096,
          .determinism = BP_DETERMINISM_BATCH,
          .build = [p, facts, s, width] { return build(p, facts, s.rows, s.vectors, width); }});
   }

@@ -97,6 +97,25 @@ const Family* find_family(uint32_t code) {
   return nullptr;
 }
 
+namespace {
+
+bool is_empty(const bp_op& op) {
+  return std::all_of(op.outputs, op.outputs + op.num_outputs, [](const bp_tensor_desc& d) { return count(d) == 0; });
+}
+
+bool loops_too_long(const Variant& variant, const DeviceFacts& facts) { return variant.steps > facts.max_loop_steps; }
+
+/// Some drivers end the loops of a work-item after so many turns without a word, and the result is wrong.
+std::string refuse_long_loops(const Family& family, const bp_op& op, const DeviceFacts& facts) {
+  Variants all;
+  family.list(op, facts, all);
+  const bool none = std::all_of(all.begin(), all.end(), [&](const Variant& v) { return loops_too_long(v, facts); });
+  if (!none) return {};
+  return "loops of more than " + std::to_string(facts.max_loop_steps) + " turns, which this driver does not finish";
+}
+
+}  // namespace
+
 std::string refuse(const bp_op& op, const DeviceFacts& facts) {
   const Family* family = find_family(op.code);
   if (family == nullptr) return "not offered; it decomposes";
@@ -113,19 +132,20 @@ std::string refuse(const bp_op& op, const DeviceFacts& facts) {
   if (op.program != nullptr) {
     if (std::string reason = refuse_values(op, facts); !reason.empty()) return reason;
   }
-  return family->refuse != nullptr ? family->refuse(op, facts) : std::string();
+  std::string reason = family->refuse != nullptr ? family->refuse(op, facts) : std::string();
+  if (reason.empty() && facts.max_loop_steps != UINT32_MAX && !is_empty(op)) reason = refuse_long_loops(*family, op, facts);
+  return reason;
 }
 
 std::vector<Variant> list_variants(const bp_op& op, const DeviceFacts& facts) {
   std::vector<Variant> list;
-  const bool empty = std::all_of(op.outputs, op.outputs + op.num_outputs, [](const bp_tensor_desc& d) { return count(d) == 0; });
-  if (empty) {
+  if (is_empty(op)) {
     list.push_back({.name = "nothing", .build = [] { return Recipe{}; }});
     return list;
   }
   find_family(op.code)->list(op, facts, list);
   std::erase_if(list, [&](const Variant& v) {
-    return v.workspace > op.max_workspace || (op.deterministic != 0 && v.determinism < BP_DETERMINISM_RUN);
+    return v.workspace > op.max_workspace || loops_too_long(v, facts) || (op.deterministic != 0 && v.determinism < BP_DETERMINISM_RUN);
   });
   return list;
 }

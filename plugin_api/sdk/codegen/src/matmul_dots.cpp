@@ -60,6 +60,7 @@ void list_dots(const MatmulProblem& p, const DeviceFacts& facts, Variants& out) 
   out.push_back({.name = "dots@r=" + std::to_string(shape.rows) + ",c=" + std::to_string(shape.columns) + "x" +
                          std::to_string(width),
                  .prior = 0.6,
+                 .steps = static_cast<uint64_t>(p.k / (int64_t{width} * team)) + 64 * width,
                  .build = [p, facts, shape] { return build(p, facts, shape); }});
 }
 

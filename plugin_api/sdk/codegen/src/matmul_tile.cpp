@@ -159,6 +159,9 @@ Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t) {
   return recipe;
 }
 
+/// Turns of the loops over a tile's rows and columns and over a packed panel, beside those over k.
+constexpr uint64_t kTileSteps = 4096;
+
 void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, double prior, Variants& out) {
   std::string name =
       "tile@r=" + std::to_string(t.rows) + ",c=" + std::to_string(t.vectors) + "x" + std::to_string(t.width);
@@ -173,6 +176,7 @@ void offer(const MatmulProblem& p, const DeviceFacts& facts, const Tile& t, doub
   out.push_back({.name = name,
                  .workspace = workspace,
                  .prior = prior,
+                 .steps = static_cast<uint64_t>(2 * p.k) + kTileSteps,
                  .determinism = BP_DETERMINISM_BATCH,
                  .build = [p, facts, t] { return build(p, facts, t); }});
 }

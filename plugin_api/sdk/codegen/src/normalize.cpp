@@ -77,6 +77,18 @@ uint64_t workspace_of(const bp_op& op, const DeviceFacts& facts, const Normalize
   return bytes;
 }
 
+/// Three passes over a group or its part, then the parts; the parameters' sums pass over every element but theirs.
+uint64_t steps_of(const NormalizeGroups& g, const bp_op& op, const NormalizeForm& form) {
+  const int64_t lanes = !form.team && form.along ? form.width : 1;
+  int64_t longest = g.inside.count / (form.parts * lanes);
+  if (op.code == BP_OP_NORMALIZE_GRAD) {
+    const NormalizeGroups sums(op, g.facts, NormalizeStep::parameter_sums);
+    const NormalizeForm as = sums_form(sums, false);
+    longest = std::max(longest, sums.inside.count / (as.parts * (!as.team && as.along ? as.width : 1)));
+  }
+  return static_cast<uint64_t>(3 * (longest + lanes) + 4 * form.parts) + 1024;
+}
+
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const NormalizeGroups g(op, facts, op.code == BP_OP_NORMALIZE ? NormalizeStep::normalize : NormalizeStep::gradient);
   const auto add = [&](std::string name, const NormalizeForm& form, bool plain = false) {
@@ -84,6 +96,7 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     variant.name = std::move(name);
     variant.prior = out.empty() ? 1 : 2;
     variant.workspace = workspace_of(op, facts, form, plain);
+    variant.steps = steps_of(g, op, form);
     variant.determinism = BP_DETERMINISM_RUN;
     variant.build = [&op, facts, form, plain] { return build(op, facts, form, plain); };
     out.push_back(std::move(variant));

@@ -114,6 +114,12 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     Variant variant;
     variant.name = name;
     variant.prior = out.empty() ? 1 : 2;
+    const bp_pool_attrs& attrs = sdk::attrs<bp_pool_attrs>(op);
+    uint64_t window = 1;
+    for (uint32_t axis = 0; axis < attrs.spatial_rank; ++axis) window *= static_cast<uint64_t>(attrs.window[axis]);
+    // A window's elements, per result of a row; the gradient asks for each window whether an earlier element won.
+    variant.steps = window * (row ? static_cast<uint64_t>(op.outputs[0].shape[op.outputs[0].rank - 1]) : 1) *
+                    (op.code == BP_OP_POOL_GRAD ? window : 2);
     variant.determinism = BP_DETERMINISM_DEVICE;
     variant.build = [&op, facts, row] { return build(op, facts, row); };
     out.push_back(std::move(variant));

@@ -195,6 +195,9 @@ class Lister {
     variant.name = std::move(name);
     variant.prior = out_.empty() ? 1.0 : 2.0;
     if (form.parts > 1) variant.workspace = static_cast<uint64_t>(2 * rows_.walk.count * form.parts) * element;
+    // Three passes over the row or its part; what a team shares is not counted on, subgroups may be small.
+    const int64_t lanes = !form.team && form.along ? form.width : 1;
+    variant.steps = static_cast<uint64_t>(3 * (rows_.n / (form.parts * lanes) + lanes) + 2 * form.parts);
     variant.determinism = BP_DETERMINISM_BATCH;
     variant.build = [&op = op_, facts = facts_, form] { return build(op, facts, form); };
     out_.push_back(std::move(variant));

@@ -47,6 +47,7 @@ struct Variant {
   std::string name;        ///< stable and self-describing: "blocked@bm=64,bn=64,bk=16"
   uint64_t workspace = 0;  ///< bytes
   double prior = 1;        ///< expected time relative to the default
+  uint64_t steps = 0;      ///< at most so many turns of loops in one work-item; 0: few, whatever the extents
   uint32_t notes = 0;      ///< BP_NOTE_*
   uint32_t determinism = BP_DETERMINISM_RUN;
   std::function<Recipe()> build;
