@@ -45,6 +45,17 @@ NormalizeForm sums_form(const NormalizeGroups& g, bool plain) {
   return form;
 }
 
+/// visit(groups, form) for each pass that sums the gradients of scale and shift: one when they have the same shape.
+template <class Visit>
+void for_each_sums(const bp_op& op, const DeviceFacts& facts, bool plain, Visit&& visit) {
+  const bp_tensor_desc &dscale = op.outputs[1], &dshift = op.outputs[2];
+  const bool together = std::equal(dscale.shape, dscale.shape + dscale.rank, dshift.shape);
+  for (int i = 0; i < (together ? 1 : 2); ++i) {
+    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums, together || i == 0, together || i == 1);
+    visit(sums, sums_form(sums, plain));
+  }
+}
+
 Recipe build(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
   Recipe recipe;
   if (op.code == BP_OP_NORMALIZE) {
@@ -52,14 +63,10 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& for
     return recipe;
   }
   uint64_t workspace = 0;
-  const bp_tensor_desc &dscale = op.outputs[1], &dshift = op.outputs[2];
-  const bool together = std::equal(dscale.shape, dscale.shape + dscale.rank, dshift.shape);
-  for (int i = 0; i < (together ? 1 : 2); ++i) {
-    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums, together || i == 0, together || i == 1);
-    const NormalizeForm sums_as = sums_form(sums, plain);
+  for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
     build_normalize(sums, sums_as, workspace, recipe);
     workspace += normalize_workspace(sums, sums_as);
-  }
+  });
   const NormalizeGroups gradient(op, facts, NormalizeStep::gradient);
   if (gradient.inside.count != 0) build_normalize(gradient, form, workspace, recipe);
   return recipe;
@@ -68,25 +75,16 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& for
 uint64_t workspace_of(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
   if (op.code == BP_OP_NORMALIZE) return normalize_workspace({op, facts, NormalizeStep::normalize}, form);
   uint64_t bytes = normalize_workspace({op, facts, NormalizeStep::gradient}, form);
-  const bp_tensor_desc &dscale = op.outputs[1], &dshift = op.outputs[2];
-  const bool together = std::equal(dscale.shape, dscale.shape + dscale.rank, dshift.shape);
-  for (int i = 0; i < (together ? 1 : 2); ++i) {
-    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums, together || i == 0, together || i == 1);
-    bytes += normalize_workspace(sums, sums_form(sums, plain));
-  }
+  for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
+    bytes += normalize_workspace(sums, sums_as);
+  });
   return bytes;
 }
 
-/// Three passes over a group or its part, then the parts; the parameters' sums pass over every element but theirs.
-uint64_t steps_of(const NormalizeGroups& g, const bp_op& op, const NormalizeForm& form) {
+/// Three passes over a group or its part, then its parts. What a team shares is not counted on.
+uint64_t steps_of(const NormalizeGroups& groups, const NormalizeForm& form) {
   const int64_t lanes = !form.team && form.along ? form.width : 1;
-  int64_t longest = g.inside.count / (form.parts * lanes);
-  if (op.code == BP_OP_NORMALIZE_GRAD) {
-    const NormalizeGroups sums(op, g.facts, NormalizeStep::parameter_sums);
-    const NormalizeForm as = sums_form(sums, false);
-    longest = std::max(longest, sums.inside.count / (as.parts * (!as.team && as.along ? as.width : 1)));
-  }
-  return static_cast<uint64_t>(3 * (longest + lanes) + 4 * form.parts) + 1024;
+  return static_cast<uint64_t>(3 * (groups.inside.count / (form.parts * lanes) + lanes) + 4 * form.parts) + 1024;
 }
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
@@ -96,7 +94,12 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     variant.name = std::move(name);
     variant.prior = out.empty() ? 1 : 2;
     variant.workspace = workspace_of(op, facts, form, plain);
-    variant.steps = steps_of(g, op, form);
+    variant.steps = steps_of(g, form);
+    if (op.code == BP_OP_NORMALIZE_GRAD) {
+      for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
+        variant.steps = std::max(variant.steps, steps_of(sums, sums_as));
+      });
+    }
     variant.determinism = BP_DETERMINISM_RUN;
     variant.build = [&op, facts, form, plain] { return build(op, facts, form, plain); };
     out.push_back(std::move(variant));

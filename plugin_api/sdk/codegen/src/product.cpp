@@ -28,9 +28,11 @@ Recipe build_naive(const std::string& prefix, const Product& product, const Devi
 }  // namespace
 
 void list_naive(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out) {
-  out.push_back({.name = prefix + "naive", .prior = 8, .steps = static_cast<uint64_t>(product.k), .determinism = BP_DETERMINISM_BATCH, .build = [=] {
-                   return build_naive(prefix, product, facts);
-                 }});
+  out.push_back({.name = prefix + "naive",
+                 .prior = 8,
+                 .steps = static_cast<uint64_t>(product.k),
+                 .determinism = BP_DETERMINISM_BATCH,
+                 .build = [=] { return build_naive(prefix, product, facts); }});
 }
 
 }  // namespace backplane::codegen

@@ -92,9 +92,11 @@ void offer(const std::string& prefix, const Product& p, const DeviceFacts& facts
       prefix + "group@bm=" + std::to_string(t.m) + ",bn=" + std::to_string(t.n) + ",bk=" + std::to_string(t.k);
   if (t.stages > 1) name += ",double";
   if (parts > 1) name += ",split=" + std::to_string(parts);
-  out.push_back({.name = name, .workspace = workspace, .prior = prior, .steps = static_cast<uint64_t>(4 * divide_up(p.k, parts) + parts), .build = [=] {
-                   return build(prefix, p, facts, t, parts);
-                 }});
+  out.push_back({.name = name,
+                 .workspace = workspace,
+                 .prior = prior,
+                 .steps = static_cast<uint64_t>(4 * divide_up(p.k, parts) + parts),
+                 .build = [=] { return build(prefix, p, facts, t, parts); }});
 }
 
 }  // namespace
