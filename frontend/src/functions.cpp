@@ -328,6 +328,16 @@ Tensor scatter_add(const In& base, const In& indices, const In& updates, int64_t
 Tensor take_along_axis(const In& x, const In& indices, int64_t axis) {
   return call(ops::take_along_axis, {{"axis", axis}}, {x, indices});
 }
+Sorted sort(const In& x, int64_t axis, bool descending) {
+  const AttrArg args[] = {{"axis", axis}, {"descending", descending}};
+  const std::vector<Tensor> both = apply(ops::sort, args, std::span(&x.tensor, 1), x.here);
+  return {both[0], both[1]};
+}
+Sorted top_k(const In& x, int64_t k, int64_t axis, bool descending) {
+  const AttrArg args[] = {{"k", k}, {"axis", axis}, {"descending", descending}};
+  const std::vector<Tensor> both = apply(ops::top_k, args, std::span(&x.tensor, 1), x.here);
+  return {both[0], both[1]};
+}
 Tensor one_hot(const In& indices, int64_t depth, DType dtype) {
   return call(ops::one_hot, {{"depth", depth}, {"dtype", dtype}}, {indices});
 }

@@ -2,6 +2,8 @@
 // Indexed reading and adding. Devices know [outer, n, inner] with a list of indices; everything else is reshaping.
 // An index outside 0 ... n - 1 reads zeros and adds nowhere, in every op here.
 
+#include "ops/index.h"
+
 #include "ops/common.h"
 
 namespace backplane::graph {
@@ -117,27 +119,29 @@ std::vector<Type> infer_take(const InferArgs& args) {
   return {{args.in[0].dtype, indices}};
 }
 
-/// One gather over all elements of x: [o, j, i] reads o n inner + index inner + i. Indices outside have to stay
-/// outside.
 std::vector<Sym> decompose_take(const DecomposeArgs& a) {
   const Sym x = a.in[0];
-  const int axis = axis_of(a.attrs, x.shape(), "take_along_axis");
-  const Sym rows = as_rows(x, axis, 1);
-  const int64_t outer = rows.shape()[0], n = rows.shape()[1], inner = rows.shape()[2], total = outer * n * inner;
-  const DType wide = total > INT32_MAX ? i64 : a.in[1].dtype();
-  const Sym index = cast(as_rows(a.in[1], axis, 1), wide);
-  const Sym base_o = reshape(iota(a.builder, outer, wide), {outer, 1, 1}) * static_cast<double>(n * inner);
-  const Sym base_i = reshape(iota(a.builder, inner, wide), {1, 1, inner});
-  const Sym inside = binary(op::bit_and, binary(op::le, scalar(a.builder, 0, wide), index),
-                            binary(op::lt, index, scalar(a.builder, static_cast<double>(n), wide)));
-  const Sym flat = where(inside, index * static_cast<double>(inner) + base_o + base_i, scalar(a.builder, -1, wide));
-  const Sym list = reshape(flat, {flat.type().elements()});
-  return {reshape(binary(op::gather_rows, reshape(x, {1, total, 1}), list), a.in[1].shape())};
+  const Sym list = flat_positions(x.shape(), axis_of(a.attrs, x.shape(), "take_along_axis"), a.in[1]);
+  const Sym flat = reshape(x, {1, x.type().elements(), 1});
+  return {reshape(binary(op::gather_rows, flat, list), a.in[1].shape())};
 }
 
 const AttrSpec kAxis{"axis", AttrKind::integer, int64_t{0}, "the indexed axis, negative counts from the end"};
 
 }  // namespace
+
+Sym flat_positions(const Shape& shape, int axis, Sym indices) {
+  Builder& builder = *indices.builder;
+  const int64_t outer = product(shape, 0, axis), n = shape[axis], inner = product(shape, axis + 1, shape.rank());
+  const DType wide = shape.elements() > INT32_MAX ? i64 : indices.dtype();
+  const Sym index = cast(as_rows(indices, axis, 1), wide);
+  const Sym base_o = reshape(iota(builder, outer, wide), {outer, 1, 1}) * static_cast<double>(n * inner);
+  const Sym base_i = reshape(iota(builder, inner, wide), {1, 1, inner});
+  const Sym inside = binary(op::bit_and, binary(op::le, scalar(builder, 0, wide), index),
+                            binary(op::lt, index, scalar(builder, static_cast<double>(n), wide)));
+  const Sym flat = where(inside, index * static_cast<double>(inner) + base_o + base_i, scalar(builder, -1, wide));
+  return reshape(flat, {flat.type().elements()});
+}
 
 const OpDef op::gather_rows = {
     .name = "gather_rows",

@@ -26,6 +26,8 @@ constexpr Family kFamilies[] = {
     {BP_OP_NORMALIZE, refuse_normalize, list_normalize},
     {BP_OP_NORMALIZE_GRAD, refuse_normalize_grad, list_normalize_grad},
     {BP_OP_RANDOM, refuse_random, list_random},
+    {BP_OP_SORT, refuse_sort, list_sort},
+    {BP_OP_TOP_K, refuse_sort, list_sort},
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ BP_FAMILY(normalize)
 BP_FAMILY(normalize_grad)
 BP_FAMILY(attention)
 BP_FAMILY(random)
+BP_FAMILY(sort)
 
 void list_pool_grad(const Op& op, Candidates& out);
 

@@ -17,6 +17,7 @@ size_t attr_bytes(uint32_t code) {
     case sdk::AttrKind::normalize: return sizeof(bp_normalize_attrs);
     case sdk::AttrKind::attention: return sizeof(bp_attention_attrs);
     case sdk::AttrKind::random: return sizeof(bp_random_attrs);
+    case sdk::AttrKind::sort: return sizeof(bp_sort_attrs);
     default: return 0;
   }
 }

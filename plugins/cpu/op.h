@@ -28,6 +28,7 @@ union Attrs {
   bp_normalize_attrs normalize;
   bp_attention_attrs attention;
   bp_random_attrs random;
+  bp_sort_attrs sort;
 };
 
 struct Op {

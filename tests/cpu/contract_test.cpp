@@ -127,35 +127,6 @@ TEST(CpuContract, OneKernelOnManyThreads) {
   }
 }
 
-TEST(CpuContract, MemoryIsCountedAndReused) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  const auto used = [&] {
-    bp_memory_usage usage{};
-    usage.size = sizeof(usage);
-    EXPECT_EQ(card.memory->usage(card.device, &usage, &error), BP_OK);
-    return usage.used;
-  };
-  const uint64_t before = used();
-  bp_buffer* buffer = nullptr;
-  for (uint64_t bytes : {uint64_t{1}, uint64_t{257}, uint64_t{5000}, uint64_t{5'000'001}}) {
-    void* first = nullptr;
-    for (int round = 0; round < 2; ++round) {
-      ASSERT_EQ(card.memory->alloc(card.device, bytes, BP_MEMORY_DEVICE, &buffer, &error), BP_OK) << error.message;
-      EXPECT_EQ(used(), before + bytes);
-      void* data = nullptr;
-      ASSERT_EQ(card.memory->host_pointer(buffer, &data, &error), BP_OK);
-      EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
-      std::memset(data, 1, bytes);
-      if (round == 0) first = data;
-      else EXPECT_EQ(data, first);
-      card.memory->free(buffer);
-    }
-  }
-  EXPECT_EQ(used(), before);
-  EXPECT_EQ(card.memory->alloc(card.device, uint64_t{1} << 61, BP_MEMORY_DEVICE, &buffer, &error), BP_E_OUT_OF_MEMORY);
-}
-
 TEST(CpuContract, StampsFollowTheClock) {
   Card& card = card_under_test();
   auto* timing =

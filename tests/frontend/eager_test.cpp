@@ -88,6 +88,24 @@ TEST(Eager, GatherAndOneHot) {
   EXPECT_THAT(values(one_hot(indices, 3)), ElementsAre(0, 0, 1, 1, 0, 0));
 }
 
+TEST(Eager, SortingGivesValuesAndWhereTheyWere) {
+  const Tensor x = Tensor::from({3, 1, 2, 1, 5, 4}, {2, 3});
+  const Sorted rows = sort(x);
+  EXPECT_THAT(values(rows.values), ElementsAre(1, 2, 3, 1, 4, 5));
+  EXPECT_THAT(rows.indices.to_vector<int32_t>(), ElementsAre(1, 2, 0, 0, 2, 1));
+  EXPECT_THAT(values(sort(x, 0, true).values), ElementsAre(3, 5, 4, 1, 1, 2));
+  const Sorted best = top_k(x, 2);
+  EXPECT_THAT(values(best.values), ElementsAre(3, 2, 5, 4));
+  EXPECT_THAT(best.indices.to_vector<int32_t>(), ElementsAre(0, 2, 1, 2));
+  EXPECT_THAT(values(top_k(x, 1, 0, false).values), ElementsAre(1, 1, 2));
+  try {
+    top_k(x, 4);
+    ADD_FAILURE() << "four of three elements";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("[top_k]"), HasSubstr("k = 4 is more than the 3 elements")));
+  }
+}
+
 TEST(Eager, BytesGoInAndOutUnchanged) {
   const Tensor x = Tensor::from({1.5, -2}, {2}).to(f16);
   const Tensor y = Tensor::from_bytes(x.to_bytes(), x.type());

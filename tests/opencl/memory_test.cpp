@@ -1,74 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The card's memory: counted, reused, never shared by two buffers, exhausted without harm, or the host's own.
-#include <cstring>
-
+// The card's memory beside what tests/cards asks of every card: exhausted without harm, or the host's own.
 #include "opencl/small_op.h"
 
 namespace card_test {
 namespace {
-
-TEST(OpenClMemory, IsCountedAndReused) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  const auto used = [&] {
-    bp_memory_usage usage{};
-    usage.size = sizeof(usage);
-    EXPECT_EQ(card.memory->usage(card.device, &usage, &error), BP_OK);
-    return usage.used;
-  };
-  const uint64_t before = used();
-  for (uint32_t kind : {BP_MEMORY_DEVICE, BP_MEMORY_STAGING}) {
-    for (uint64_t bytes : {uint64_t{1}, uint64_t{257}, uint64_t{5000}, uint64_t{5'000'001}}) {
-      void* first = nullptr;
-      for (int round = 0; round < 2; ++round) {
-        bp_buffer* buffer = nullptr;
-        ASSERT_EQ(card.memory->alloc(card.device, bytes, kind, &buffer, &error), BP_OK) << error.message;
-        EXPECT_EQ(used(), before + bytes);
-        void* data = nullptr;
-        ASSERT_EQ(card.memory->host_pointer(buffer, &data, &error), BP_OK) << error.message;
-        EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
-        std::memset(data, 1, bytes);
-        if (round == 0) first = data;
-        else EXPECT_EQ(data, first);
-        card.memory->free(buffer);
-      }
-    }
-  }
-  EXPECT_EQ(used(), before);
-}
-
-TEST(OpenClMemory, PiecesOfAllSizesDoNotOverlap) {
-  Card& card = card_under_test();
-  bp_error error = make_error();
-  struct Piece {
-    bp_buffer* buffer;
-    unsigned char* data;
-    uint64_t bytes;
-    unsigned char mark;
-  };
-  std::vector<Piece> pieces;
-  uint64_t random = 1;
-  for (int step = 0; step < 4000; ++step) {
-    random = random * 6364136223846793005u + 1442695040888963407u;
-    const uint64_t draw = random >> 33;
-    if (pieces.size() > 200 || (draw % 3 == 0 && !pieces.empty())) {
-      const size_t at = draw % pieces.size();
-      const Piece& piece = pieces[at];
-      EXPECT_TRUE(piece.data[0] == piece.mark && piece.data[piece.bytes - 1] == piece.mark) << step;
-      card.memory->free(piece.buffer);
-      pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(at));
-      continue;
-    }
-    Piece piece{nullptr, nullptr, 1 + draw % (draw % 50 == 0 ? 3'000'000 : 20'000), static_cast<unsigned char>(step)};
-    ASSERT_EQ(card.memory->alloc(card.device, piece.bytes, BP_MEMORY_DEVICE, &piece.buffer, &error), BP_OK);
-    void* data = nullptr;
-    ASSERT_EQ(card.memory->host_pointer(piece.buffer, &data, &error), BP_OK);
-    piece.data = static_cast<unsigned char*>(data);
-    piece.data[0] = piece.data[piece.bytes - 1] = piece.mark;
-    pieces.push_back(piece);
-  }
-  for (const Piece& piece : pieces) card.memory->free(piece.buffer);
-}
 
 TEST(OpenClMemory, RunningOutLeavesTheDeviceUsable) {
   Card& card = card_under_test();

@@ -153,6 +153,22 @@ TEST(KnownAnswers, PowersAtZero) {
   expect({a, b}, gradient_of(power, 1), {4}, {0, 0, 8 * std::log(2.0), kNaN}, 1e-5);
 }
 
+TEST(KnownAnswers, SortingKeepsTheOrderOfEqualElements) {
+  const auto part = [](const OpDef& op, std::vector<AttrArg> attrs, size_t which) {
+    return [&op, attrs, which](auto in) { return apply(op, attrs, in)[which]; };
+  };
+  const Literal x = tensor({2, 5}, {3, kNaN, -1, 3, kInf, 0.0, -0.0, -kInf, kNaN, kNaN});
+  const std::vector<AttrArg> up, down = {{"descending", true}}, best = {{"k", 2}}, least = {{"k", 3}, {"descending", false}};
+  expect({x}, part(op::sort, up, 0), {2, 5}, {-1, 3, 3, kInf, kNaN, -kInf, 0, 0, kNaN, kNaN});
+  expect({x}, part(op::sort, up, 1), {2, 5}, {2, 0, 3, 4, 1, 2, 0, 1, 3, 4});
+  expect({x}, part(op::sort, down, 1), {2, 5}, {1, 4, 0, 3, 2, 3, 4, 0, 1, 2});
+  expect({x}, part(op::top_k, best, 1), {2, 2}, {1, 4, 3, 4});
+  expect({x}, part(op::top_k, least, 0), {2, 3}, {-1, 3, 3, -kInf, 0, 0});
+  expect({indices({4}, {-2147483648.0, 2147483647.0, 5, 5})}, part(op::sort, down, 1), {4}, {1, 2, 3, 0});
+  // Only the places that were taken get a gradient.
+  expect({tensor({2, 3}, {5, 7, 6, 1, 1, 0})}, gradient_of(part(op::top_k, best, 0), 0), {2, 3}, {0, 1, 1, 1, 1, 0});
+}
+
 TEST(KnownAnswers, IndicesOutsideReadZeroAndAddNowhere) {
   const auto at = [](const OpDef& op, int64_t axis) {
     return [&op, axis](auto in) {

@@ -128,6 +128,14 @@ Tensor matmul(const In& a, const In& b);
 Tensor gather(const In& x, const In& indices, int64_t axis = 0);
 Tensor scatter_add(const In& base, const In& indices, const In& updates, int64_t axis = 0);
 Tensor take_along_axis(const In& x, const In& indices, int64_t axis);
+struct Sorted {
+  Tensor values;
+  Tensor indices;  ///< i32, where the values were along the axis
+};
+/// Stable; NaN is larger than every number.
+Sorted sort(const In& x, int64_t axis = -1, bool descending = false);
+/// The k largest along the axis, the largest first; or the k smallest.
+Sorted top_k(const In& x, int64_t k, int64_t axis = -1, bool descending = true);
 Tensor one_hot(const In& indices, int64_t depth, DType dtype = f32);
 Tensor embedding(const In& table, const In& indices);
 

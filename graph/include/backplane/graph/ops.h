@@ -22,7 +22,7 @@ extern const OpDef pointwise, reduce_sum, reduce_max, reduce_min, reduce_prod, r
     gather_rows, scatter_add_rows;
 // composite: indices, reductions with keepdims, products
 extern const OpDef copy, iota, stop_gradient, sum, max, min, prod, mean, variance, argmax, argmin, logsumexp, matmul, gather,
-    scatter_add, take_along_axis, one_hot, embedding, stack, window_sum;
+    scatter_add, take_along_axis, sort, top_k, one_hot, embedding, stack, window_sum;
 // composite: pointwise
 extern const OpDef gt, ge, square, reciprocal, sign, relu, leaky_relu, elu, sigmoid, silu, softplus, gelu, clip;
 // composite: random

@@ -30,6 +30,8 @@ extern const Family kNormalizeGradFamily;
 extern const Family kAttentionFamily;
 extern const Family kAttentionGradFamily;
 extern const Family kRandomFamily;
+extern const Family kSortFamily;
+extern const Family kTopKFamily;
 
 namespace {
 
@@ -37,7 +39,7 @@ const Family* const kFamilies[] = {
     &kPointwiseFamily, &kReduceFamily, &kMatmulFamily, &kGatherFamily, &kScatterAddFamily, &kConvolutionFamily,
     &kConvolutionGradDataFamily, &kConvolutionGradFilterFamily, &kPoolFamily, &kPoolGradFamily, &kSoftmaxFamily,
     &kSoftmaxGradFamily, &kLogSoftmaxFamily, &kLogSoftmaxGradFamily, &kNormalizeFamily, &kNormalizeGradFamily,
-    &kAttentionFamily, &kAttentionGradFamily, &kRandomFamily,
+    &kAttentionFamily, &kAttentionGradFamily, &kRandomFamily, &kSortFamily, &kTopKFamily,
 };
 
 bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {

@@ -31,13 +31,7 @@ struct Rows {
     const auto add = [&](const char* name, const bp_tensor_desc& desc) {
       names.push_back(name);
       steps.push_back(desc.strides[axis]);
-      others.push_back(desc);
-      bp_tensor_desc& rest = others.back();
-      for (uint32_t i = axis; i + 1 < desc.rank; ++i) {
-        rest.shape[i] = desc.shape[i + 1];
-        rest.strides[i] = desc.strides[i + 1];
-      }
-      --rest.rank;
+      others.push_back(without_axis(desc, axis));
     };
     add("a", op.inputs[0]);
     if (gradient()) add("b", op.inputs[1]);

@@ -11,7 +11,7 @@
 //   int uint float bool float2 float4; i64 u64 f64 where the device has them; make_float2(a,b) make_float4(a,b,c,d)
 //   TO_INT(x) TO_UINT(x) TO_FLOAT(x)  conversions (neither C's nor GLSL's spelling works everywhere)
 //   TO_I64 TO_U64 TO_F64              the same, where the device has the type
-//   AS_INT(f) AS_FLOAT(i) FMA(a,b,c) ABS(f) RINT(f) MUL_HI(u,u) IS_NAN(f) UNROLL   INF NAN_VALUE LOWEST
+//   AS_INT(f) AS_FLOAT(i) AS_U64(f64) FMA(a,b,c) ABS(f) RINT(f) MUL_HI(u,u) IS_NAN(f) UNROLL   INF NAN_VALUE LOWEST
 //   INDEPENDENT_ITERATIONS            before a loop: no iteration reads what another writes, so it may become vector code (a
 //                                     driver complains where it cannot: a nested loop or a library function)
 //   NO_CONTRACT                       first in a block: products there are not fused with sums; with it, variables whose

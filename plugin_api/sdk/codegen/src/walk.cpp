@@ -13,6 +13,16 @@ bool continues(const Walk& walk, const std::vector<const bp_tensor_desc*>& opera
 
 }  // namespace
 
+bp_tensor_desc without_axis(const bp_tensor_desc& desc, uint32_t axis) {
+  bp_tensor_desc rest = desc;
+  for (uint32_t i = axis; i + 1 < desc.rank; ++i) {
+    rest.shape[i] = desc.shape[i + 1];
+    rest.strides[i] = desc.strides[i + 1];
+  }
+  --rest.rank;
+  return rest;
+}
+
 Walk merge_axes(const std::vector<const bp_tensor_desc*>& operands, uint32_t first, uint32_t last) {
   Walk walk;
   walk.strides.resize(operands.size());

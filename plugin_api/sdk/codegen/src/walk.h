@@ -18,6 +18,9 @@ struct Walk {
   std::vector<std::vector<int64_t>> strides;  ///< [operand][axis], in elements
 };
 
+/// The operand with one position along `axis`, which is gone: the rows along it.
+bp_tensor_desc without_axis(const bp_tensor_desc& desc, uint32_t axis);
+
 /// Walks axes [first, last) of the descriptors, which have the same extents there.
 Walk merge_axes(const std::vector<const bp_tensor_desc*>& operands, uint32_t first, uint32_t last);
 
