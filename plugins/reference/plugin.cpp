@@ -2,6 +2,7 @@
 // The reference card: every operation of the catalogue on every dtype, in f64, one loop at a time. It is the oracle
 // that other cards are compared with and the device that runs what another cannot; it is not meant to be fast.
 #include "kernel.hpp"
+#include "reference_build_id.h"
 
 namespace backplane::reference {
 namespace {
