@@ -5,8 +5,7 @@
 
 #include <algorithm>
 
-#include "backplane/codegen/codegen.h"
-#include "backplane/sdk/op.hpp"
+#include "backplane/codegen/answers.h"
 #include "status.h"
 
 namespace backplane::opencl {
@@ -32,7 +31,7 @@ Device::Device(const sdk::Host& host, DeviceEntry entry) : host_(host), entry_(s
     cl().ReleaseContext(context_);
     throw;
   }
-  memory_ = std::make_shared<MemoryPool>(entry_, context_, service_queue_);
+  memory_ = make_pool(entry_, context_, service_queue_);
   programs_ = std::make_unique<Programs>(host_, entry_, context_);
 }
 
@@ -76,7 +75,7 @@ void Device::fail(cl_int code, const char* what, bool waited) {
 
 std::unique_ptr<Buffer> Device::alloc(uint64_t bytes, uint32_t kind) {
   need_usable();
-  return memory_->take(bytes, kind);
+  return std::make_unique<Buffer>(memory_, bytes, entry_.host_memory ? uint32_t{BP_MEMORY_DEVICE} : kind);
 }
 
 std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t /*access*/) {
@@ -84,17 +83,19 @@ std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t
   if (!entry_.host_memory) {
     throw sdk::Failure(BP_E_UNSUPPORTED, "[import_host] this device has memory of its own; upload instead");
   }
-  auto buffer = std::make_unique<Buffer>();
   cl_int code = CL_SUCCESS;
-  buffer->memory = cl().CreateBuffer(context_, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, data, &code);
+  const cl_mem memory = cl().CreateBuffer(context_, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, data, &code);
   check(code, "clCreateBuffer");
-  buffer->bytes = bytes;
-  buffer->host = static_cast<char*>(data);
-  return buffer;
+  return std::make_unique<Buffer>(memory, data, bytes);
+}
+
+uint64_t Device::memory_available() const {
+  const uint64_t total = memory_->limits().total, used = memory_->used();
+  return total > used ? total - used : 0;
 }
 
 bp_memory_usage Device::usage() const {
-  return {sizeof(bp_memory_usage), 0, memory_->used(), memory_->available()};
+  return {sizeof(bp_memory_usage), 0, memory_->used(), memory_available()};
 }
 
 std::vector<bp_metric> Device::sample() {
@@ -103,7 +104,7 @@ std::vector<bp_metric> Device::sample() {
     sdk::copy_text(metric.name, sizeof(metric.name), name);
     return metric;
   };
-  return {bytes("memory.used", memory_->used()), bytes("memory.available", memory_->available())};
+  return {bytes("memory.used", memory_->used()), bytes("memory.available", memory_available())};
 }
 
 std::unique_ptr<Queue> Device::create_queue() {
@@ -117,33 +118,19 @@ std::unique_ptr<Event> Device::create_event() {
 
 void Device::query(const bp_op& op, sdk::Support& support) {
   need_usable();
-  std::string reason = codegen::refuse(op, entry_.facts);
-  if (reason.empty() && op.max_workspace != UINT64_MAX && codegen::list_variants(op, entry_.facts).empty()) {
-    reason = "every variant needs more workspace than " + std::to_string(op.max_workspace) + " bytes";
-  }
-  if (reason.empty()) support.yes();
-  else support.no(std::string("[opencl] ") + sdk::op_name(op) + ": " + reason);
+  codegen::answer_query(op, entry_.facts, "opencl", support);
 }
 
 void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
-  for (const codegen::Variant& v : codegen::list_variants(op, entry_.facts)) {
-    const uint32_t flags = BP_VARIANT_SLOW_BUILD | (list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0);
-    list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, v.determinism, v.prior));
-  }
+  need_usable();
+  codegen::answer_variants(op, entry_.facts, list);
 }
 
 std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
-  const std::vector<codegen::Variant> all = codegen::list_variants(op, entry_.facts);
-  auto chosen = all.begin();
-  while (variant != nullptr && chosen != all.end() && chosen->name != variant) ++chosen;
-  if (chosen == all.end()) {
-    std::string names;
-    for (const codegen::Variant& v : all) names += (names.empty() ? "" : ", ") + v.name;
-    throw sdk::Failure(BP_E_NOT_FOUND, std::string("[opencl] ") + sdk::op_name(op) + " has no variant '" +
-                                           (variant != nullptr ? variant : "default") + "'; there are: " + names);
-  }
+  need_usable();
+  const codegen::Variant chosen = codegen::choose_variant(op, entry_.facts, "opencl", variant);
   auto kernel = std::make_unique<Kernel>();
-  for (const codegen::Launch& launch : chosen->build().launches) {
+  for (const codegen::Launch& launch : chosen.build().launches) {
     const auto warm_up = [&](cl_program program) {
       std::lock_guard<std::mutex> lock(service_mutex_);
       launch_once(launch, program, context_, service_queue_);
@@ -152,8 +139,8 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
         programs_->get(launch.name, launch.source, has_large_grid(launch), warm_up, &kernel->build_time_ns);
     kernel->launches.push_back(std::make_unique<Launch>(launch, std::move(program), context_));
   }
-  kernel->workspace = chosen->workspace;
-  sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen->name);
+  kernel->workspace = chosen.workspace;
+  sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen.name);
   return kernel;
 }
 

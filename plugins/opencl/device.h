@@ -59,6 +59,7 @@ class Device {
   }
 
  private:
+  uint64_t memory_available() const;
   [[noreturn]] void fail(cl_int code, const char* what, bool waited);
   [[noreturn]] void throw_lost() const;
 
@@ -67,7 +68,7 @@ class Device {
   cl_context context_ = nullptr;
   cl_command_queue service_queue_ = nullptr;  // for memory, warming up and the clock
   std::mutex service_mutex_;
-  std::shared_ptr<MemoryPool> memory_;
+  std::shared_ptr<devicekit::Pool> memory_;
   std::unique_ptr<Programs> programs_;
   std::atomic<bool> lost_{false};
   mutable std::mutex lost_mutex_;

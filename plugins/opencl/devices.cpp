@@ -6,8 +6,8 @@
 #include <cstring>
 #include <map>
 
+#include "backplane/devicekit/digest.h"
 #include "backplane/sdk/answers.hpp"
-#include "hash.h"
 #include "status.h"
 
 namespace backplane::opencl {
@@ -96,7 +96,7 @@ void identify(bp_device_info& info, cl_device_id id, const std::string& platform
                     at[3] & 0xfu);
     }
   }
-  if (stable.empty()) stable = hash_text(platform_name + "|" + name + "|" + info.pci).substr(0, 16);
+  if (stable.empty()) stable = devicekit::digest(platform_name + "|" + name + "|" + info.pci).hex().substr(0, 16);
   if (const int earlier = seen[stable]++; earlier != 0) stable += "-" + std::to_string(earlier);
   sdk::copy_text(info.id, sizeof(info.id), stable);
 }

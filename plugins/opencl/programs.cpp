@@ -5,20 +5,11 @@
 #include <cstring>
 #include <vector>
 
-#include "hash.h"
+#include "backplane/devicekit/blob.h"
 #include "status.h"
 
 namespace backplane::opencl {
 namespace {
-
-/// What stands before a binary in the blob cache.
-struct BlobHeader {
-  char magic[8];
-  Hash key;
-  uint64_t bytes;
-  Hash contents;
-};
-constexpr char kMagic[8] = {'B', 'P', 'C', 'L', 'B', 'I', 'N', '1'};
 
 uint64_t since(std::chrono::steady_clock::time_point start) {
   const auto spent = std::chrono::steady_clock::now() - start;
@@ -32,31 +23,18 @@ Program::~Program() {
 }
 
 Programs::Programs(const sdk::Host& host, const DeviceEntry& entry, cl_context context)
-    : host_(host), entry_(entry), context_(context) {}
-
-std::shared_ptr<Program> Programs::find(const std::string& source) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (const auto at = index_.find(source); at != index_.end()) {
-    order_.splice(order_.begin(), order_, at->second);
-    return at->second->second;
-  }
-  order_.emplace_front(source, std::make_shared<Program>());
-  index_.emplace(order_.front().first, order_.begin());
-  if (order_.size() > kCapacity) {  // kernels that use the oldest keep it
-    index_.erase(order_.back().first);
-    order_.pop_back();
-  }
-  return order_.front().second;
-}
+    : host_(host), entry_(entry), context_(context),
+      toolchain_(devicekit::digest(entry.build_options + "\n//" + entry.toolchain)) {}
 
 std::shared_ptr<Program> Programs::get(const std::string& name, const std::string& text, bool large_grid,
                                        const std::function<void(cl_program)>& launch_once, uint64_t* build_ns) {
   const bool lazy = entry_.facts.cpu_like;  // generates code at the first launch, for small and for large grids apart
   const std::string source = lazy && large_grid ? text + "// for large grids\n" : text;
-  std::shared_ptr<Program> program = find(source);
+  const devicekit::Digest digest = devicekit::digest(source);
+  std::shared_ptr<Program> program = programs_.get(digest);
   std::lock_guard<std::mutex> lock(program->mutex_);
   if (program->program_ != nullptr) return program;
-  const std::string key = blob_key(source);
+  const std::string key = "opencl/" + digest.hex() + toolchain_.hex();
   if (load(*program, key)) return program;
   const auto start = std::chrono::steady_clock::now();
   compile(*program, name, source);
@@ -93,25 +71,11 @@ std::string Programs::build_log(cl_program program) const {
   return log;
 }
 
-std::string Programs::blob_key(const std::string& source) const {
-  return "opencl/" + hash_text(source + "\n//" + entry_.build_options + "\n//" + entry_.toolchain);
-}
-
-bool Programs::load(Program& program, const std::string& key) {
-  const auto blob = host_.cache_get(key.c_str());
-  if (!blob) return false;
-  BlobHeader header;
-  if (blob->size() <= sizeof(header)) return false;
-  std::memcpy(&header, blob->data(), sizeof(header));
-  const std::string_view binary(reinterpret_cast<const char*>(blob->data()) + sizeof(header),
-                                blob->size() - sizeof(header));
-  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0 || header.key != hash_bytes(key) ||
-      header.bytes != binary.size() || header.contents != hash_bytes(binary)) {
-    host_.log(BP_LOG_DEBUG, "opencl", "a damaged cache entry is rebuilt: " + key);
-    return false;
-  }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(binary.data());
-  const size_t length = binary.size();
+bool Programs::load(Program& program, const std::string& key) const {
+  const auto binary = devicekit::load_blob(host_, key, toolchain_);
+  if (!binary) return false;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(binary->data());
+  const size_t length = binary->size();
   cl_int status = CL_SUCCESS, code = CL_SUCCESS;
   const cl_program made = cl().CreateProgramWithBinary(context_, 1, &entry_.id, &length, &bytes, &status, &code);
   if (code != CL_SUCCESS || status != CL_SUCCESS) return false;
@@ -130,18 +94,11 @@ void Programs::store(const Program& program, const std::string& key) const {
       length == 0) {
     return;
   }
-  std::vector<char> blob(sizeof(BlobHeader) + length);
-  auto* binary = reinterpret_cast<unsigned char*>(blob.data() + sizeof(BlobHeader));
-  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARIES, sizeof(binary), &binary, nullptr) != CL_SUCCESS) {
-    return;
+  std::vector<unsigned char> bytes(length);
+  unsigned char* binary = bytes.data();
+  if (cl().GetProgramInfo(program.program_, CL_PROGRAM_BINARIES, sizeof(binary), &binary, nullptr) == CL_SUCCESS) {
+    devicekit::store_blob(host_, key, toolchain_, binary, length);
   }
-  BlobHeader header{};
-  std::memcpy(header.magic, kMagic, sizeof(kMagic));
-  header.key = hash_bytes(key);
-  header.bytes = length;
-  header.contents = hash_bytes({blob.data() + sizeof(BlobHeader), length});
-  std::memcpy(blob.data(), &header, sizeof(header));
-  host_.cache_put(key.c_str(), blob.data(), blob.size());
 }
 
 }  // namespace backplane::opencl

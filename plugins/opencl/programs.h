@@ -4,12 +4,11 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
+#include "backplane/devicekit/recent.h"
 #include "devices.h"
 
 namespace backplane::opencl {
@@ -40,21 +39,16 @@ class Programs {
                                const std::function<void(cl_program)>& launch_once, uint64_t* build_ns);
 
  private:
-  std::shared_ptr<Program> find(const std::string& source);
-  std::string blob_key(const std::string& source) const;
-  bool load(Program& program, const std::string& key);
+  bool load(Program& program, const std::string& key) const;
   void store(const Program& program, const std::string& key) const;
   void compile(Program& program, const std::string& name, const std::string& source) const;
   std::string build_log(cl_program program) const;
 
-  static constexpr size_t kCapacity = 2048;
-  using Order = std::list<std::pair<std::string, std::shared_ptr<Program>>>;
   const sdk::Host& host_;
   const DeviceEntry& entry_;
   cl_context context_;
-  std::mutex mutex_;
-  Order order_;  // newest first
-  std::unordered_map<std::string_view, Order::iterator> index_;
+  const devicekit::Digest toolchain_;
+  devicekit::Recent<Program> programs_{2048};
 };
 
 }  // namespace backplane::opencl

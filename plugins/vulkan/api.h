@@ -26,6 +26,7 @@ namespace backplane::vulkan {
   X(GetPhysicalDeviceProperties)                  \
   X(GetPhysicalDeviceProperties2)                 \
   X(GetPhysicalDeviceFeatures2)                   \
+  X(GetPhysicalDeviceFormatProperties)            \
   X(GetPhysicalDeviceMemoryProperties)            \
   X(GetPhysicalDeviceMemoryProperties2)           \
   X(GetPhysicalDeviceQueueFamilyProperties)       \
@@ -51,6 +52,7 @@ namespace backplane::vulkan {
   X(CmdResetQueryPool)                 \
   X(CmdWriteTimestamp)                 \
   X(CreateBuffer)                      \
+  X(CreateBufferView)                  \
   X(CreateCommandPool)                 \
   X(CreateComputePipelines)            \
   X(CreateDescriptorPool)              \
@@ -61,6 +63,7 @@ namespace backplane::vulkan {
   X(CreateSemaphore)                   \
   X(CreateShaderModule)                \
   X(DestroyBuffer)                     \
+  X(DestroyBufferView)                 \
   X(DestroyCommandPool)                \
   X(DestroyDescriptorPool)             \
   X(DestroyDescriptorSetLayout)        \

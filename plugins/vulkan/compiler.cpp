@@ -5,6 +5,8 @@
 #include <cstring>
 #include <memory>
 
+#include "backplane/devicekit/blob.h"
+
 namespace backplane::vulkan {
 
 namespace {
@@ -26,7 +28,7 @@ std::vector<uint32_t> Compiler::spirv(const std::string& source, const Digest& s
                                       const std::string& name) const {
   std::vector<uint32_t> spirv;
   const std::string key = "vulkan-spirv-" + source_digest.hex();
-  if (const auto blob = load_blob(host_, key, version_); blob && blob->size() >= 20 && blob->size() % 4 == 0) {
+  if (const auto blob = devicekit::load_blob(host_, key, version_); blob && blob->size() >= 20 && blob->size() % 4 == 0) {
     spirv.resize(blob->size() / 4);
     std::memcpy(spirv.data(), blob->data(), blob->size());
     if (spirv[0] == kSpirvMagic) return spirv;
@@ -52,7 +54,7 @@ std::vector<uint32_t> Compiler::spirv(const std::string& source, const Digest& s
   const size_t bytes = shaderc_result_get_length(compiled.get());
   spirv.resize(bytes / 4);
   std::memcpy(spirv.data(), shaderc_result_get_bytes(compiled.get()), bytes);
-  store_blob(host_, key, version_, spirv.data(), bytes);
+  devicekit::store_blob(host_, key, version_, spirv.data(), bytes);
   return spirv;
 }
 

@@ -6,12 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "backplane/devicekit/digest.h"
 #include "backplane/sdk/negotiate.hpp"
-#include "blob.h"
 
 struct shaderc_compiler;
 
 namespace backplane::vulkan {
+
+using devicekit::Digest;
+using devicekit::digest;
 
 /// [any] thread.
 class Compiler {

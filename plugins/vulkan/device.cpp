@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.h"
 
-#include "backplane/sdk/op.hpp"
+#include "backplane/codegen/answers.h"
 
 namespace backplane::vulkan {
 
@@ -34,39 +34,17 @@ std::unique_ptr<Event> VulkanDevice::create_event() {
 
 void VulkanDevice::query(const bp_op& op, sdk::Support& support) {
   gpu_.require_alive();
-  const auto no = [&](const std::string& reason) {
-    support.no(std::string("[vulkan] ") + sdk::op_name(op) + ": " + reason);
-  };
-  if (const std::string reason = codegen::refuse(op, gpu_.facts); !reason.empty()) return no(reason);
-  // Only a limit can leave nothing to choose from.
-  const bool limited = op.max_workspace != UINT64_MAX || op.deterministic != 0;
-  if (limited && codegen::list_variants(op, gpu_.facts).empty()) {
-    return no("every variant needs more workspace than " + std::to_string(op.max_workspace) +
-              " bytes or is not deterministic");
-  }
-  support.yes();
+  codegen::answer_query(op, gpu_.facts, "vulkan", support);
 }
 
 void VulkanDevice::variants(const bp_op& op, std::vector<bp_variant>& list) {
   gpu_.require_alive();
-  for (const codegen::Variant& variant : codegen::list_variants(op, gpu_.facts)) {
-    const uint32_t flags = BP_VARIANT_SLOW_BUILD | (list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0u);
-    list.push_back(sdk::make_variant(variant.name, flags, variant.workspace, variant.notes, variant.determinism,
-                                     list.empty() ? 1 : variant.prior));
-  }
+  codegen::answer_variants(op, gpu_.facts, list);
 }
 
 std::unique_ptr<Kernel> VulkanDevice::prepare(const bp_op& op, const char* variant) {
   gpu_.require_alive();
-  const std::vector<codegen::Variant> all = codegen::list_variants(op, gpu_.facts);
-  std::string names;
-  for (const codegen::Variant& candidate : all) {
-    if (variant == nullptr || candidate.name == variant)
-      return std::make_unique<Kernel>(memory_, pipelines_, candidate);
-    names += (names.empty() ? "" : ", ") + candidate.name;
-  }
-  throw sdk::Failure(BP_E_NOT_FOUND, std::string("[vulkan] ") + sdk::op_name(op) + " has no variant '" +
-                                         (variant != nullptr ? variant : "") + "'; there are: " + names);
+  return std::make_unique<Kernel>(memory_, pipelines_, codegen::choose_variant(op, gpu_.facts, "vulkan", variant));
 }
 
 std::vector<bp_metric> VulkanDevice::sample() {

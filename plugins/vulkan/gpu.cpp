@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "texels.h"
+
 namespace backplane::vulkan {
 
 /// The feature structs that matter here, chained. Asked for what is there, then handed to vkCreateDevice cut down to
@@ -137,6 +139,7 @@ void Gpu::fill_facts(const Features& has) {
     facts.subgroup_shuffle = (subgroup.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
   }
   facts.vector_width = facts.cpu_like ? std::max(1u, subgroup.subgroupSize) : 4;
+  facts.max_texel_buffers = usable_texel_buffers(adapter, instance);
   facts.max_words = std::min(limits.maxPushConstantsSize / 4, kMaxWords);
   // Each buffer's offset is a word; one more binding is for words that do not fit beside the offsets.
   facts.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers - 1, facts.max_words});

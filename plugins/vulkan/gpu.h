@@ -16,6 +16,7 @@
 namespace backplane::vulkan {
 
 constexpr uint32_t kMaxBuffers = 40;  ///< of one launch: the largest scalar program's operands and its words
+constexpr uint32_t kMaxTexelBuffers = 32;  ///< of one launch
 constexpr uint32_t kMaxWords = 64;    ///< 32-bit push constants of one launch
 
 /// A VkQueue is used by one thread at a time; several of the host's queues may share one.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backplane/devicekit/blob.h"
 #include "precompiled.h"
 
 namespace backplane::vulkan {
@@ -42,7 +43,7 @@ std::span<const uint32_t> find_precompiled(const Digest& text) {
 Pipelines::Pipelines(Gpu& gpu, const Compiler& compiler)
     : gpu_(gpu), compiler_(compiler), device_(device_digest(gpu.adapter)) {
   cache_key_ = "vulkan-pipelines-" + device_.hex();
-  const auto blob = load_blob(gpu.host, cache_key_, device_);
+  const auto blob = devicekit::load_blob(gpu.host, cache_key_, device_);
   VkPipelineCacheCreateInfo info{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
   if (blob) {
     info.initialDataSize = blob->size();
@@ -54,8 +55,7 @@ Pipelines::Pipelines(Gpu& gpu, const Compiler& compiler)
 
 Pipelines::~Pipelines() {
   if (!gpu_.lost()) save();
-  index_.clear();
-  order_.clear();
+  entries_.clear();
   gpu_.vk.DestroyPipelineCache(gpu_.handle, cache_, nullptr);
   for (auto& [key, layout] : layouts_) {
     gpu_.vk.DestroyPipelineLayout(gpu_.handle, layout.pipeline, nullptr);
@@ -68,17 +68,16 @@ void Pipelines::save() {
   if (gpu_.vk.GetPipelineCacheData(gpu_.handle, cache_, &bytes, nullptr) != VK_SUCCESS || bytes == 0) return;
   std::vector<char> data(bytes);
   if (gpu_.vk.GetPipelineCacheData(gpu_.handle, cache_, &bytes, data.data()) != VK_SUCCESS) return;
-  if (digest(data.data(), bytes) != saved_) store_blob(gpu_.host, cache_key_, device_, data.data(), bytes);
+  if (digest(data.data(), bytes) != saved_) devicekit::store_blob(gpu_.host, cache_key_, device_, data.data(), bytes);
 }
 
 const Layout& Pipelines::layout(Bindings wanted) {
   std::lock_guard lock(mutex_);
-  Layout& layout = layouts_[2 * wanted.buffers + (wanted.words ? 1 : 0)];
+  Layout& layout = layouts_[2 * (wanted.buffers * (kMaxTexelBuffers + 1) + wanted.texels) + (wanted.words ? 1 : 0)];
   if (layout.pipeline != VK_NULL_HANDLE) return layout;
   std::vector<VkDescriptorSetLayoutBinding> bindings(wanted.count());
   for (uint32_t i = 0; i < bindings.size(); ++i) {
-    const auto type = i < wanted.buffers ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
-    bindings[i] = {i, type, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+    bindings[i] = {wanted.number(i), wanted.type(i), 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
   }
   VkDescriptorSetLayoutCreateInfo set{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
   set.bindingCount = wanted.count();
@@ -97,25 +96,10 @@ const Layout& Pipelines::layout(Bindings wanted) {
   return layout;
 }
 
-std::shared_ptr<Pipelines::Entry> Pipelines::entry(const Digest& key) {
-  std::lock_guard lock(mutex_);
-  if (const auto at = index_.find(key); at != index_.end()) {
-    order_.splice(order_.begin(), order_, at->second);
-    return at->second->second;
-  }
-  order_.emplace_front(key, std::make_shared<Entry>());
-  index_.emplace(key, order_.begin());
-  if (order_.size() > kCapacity) {
-    index_.erase(order_.back().first);
-    order_.pop_back();
-  }
-  return order_.front().second;
-}
-
 PipelinePtr Pipelines::find(const std::string& source, const std::string& name, Bindings bindings, bool soon,
                             bool* built) {
   const Digest key = digest(source);
-  const std::shared_ptr<Entry> slot = entry(key);
+  const std::shared_ptr<Entry> slot = entries_.get(key);
   std::lock_guard lock(slot->building);
   if (slot->pipeline == nullptr) {
     slot->pipeline = build(source, key, name, bindings);

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 
+#include "backplane/devicekit/recent.h"
 #include "compiler.h"
 #include "gpu.h"
 
@@ -21,7 +21,16 @@ namespace backplane::vulkan {
 struct Bindings {
   uint32_t buffers = 0;
   bool words = false;
-  uint32_t count() const { return buffers + (words ? 1 : 0); }
+  uint32_t texels = 0;  ///< texel buffers, whose numbers follow the one that is kept free for the words
+  uint32_t count() const { return buffers + (words ? 1 : 0) + texels; }
+  /// Of the i-th of count(): its number in the kernel's text, and what it is.
+  uint32_t number(uint32_t i) const { return !words && i >= buffers ? i + 1 : i; }
+  bool is_texels(uint32_t i) const { return number(i) > buffers; }
+  VkDescriptorType type(uint32_t i) const {
+    return i < buffers      ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+           : is_texels(i)   ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                            : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
+  }
 };
 
 /// What launches with the same bindings have in common.
@@ -57,17 +66,11 @@ class Pipelines {
   PipelinePtr find(const std::string& source, const std::string& name, Bindings bindings, bool soon, bool* built);
 
  private:
-  static constexpr size_t kCapacity = 2048;
   struct Entry {
     std::mutex building;
     PipelinePtr pipeline;
   };
-  struct DigestHash {
-    size_t operator()(const Digest& d) const { return d.words[0]; }
-  };
-  using Order = std::list<std::pair<Digest, std::shared_ptr<Entry>>>;
 
-  std::shared_ptr<Entry> entry(const Digest& key);
   const Layout& layout(Bindings bindings);
   PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, Bindings bindings);
   void save();
@@ -76,9 +79,8 @@ class Pipelines {
   const Compiler& compiler_;
   Warm warm_;
   std::mutex mutex_;
-  std::unordered_map<uint32_t, Layout> layouts_;  // by twice the buffers, and 1 with words
-  Order order_;                                   // newest first
-  std::unordered_map<Digest, Order::iterator, DigestHash> index_;
+  std::unordered_map<uint32_t, Layout> layouts_;  // by all of Bindings
+  devicekit::Recent<Entry> entries_{2048};
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   std::string cache_key_;
   Digest device_;

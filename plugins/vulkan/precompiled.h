@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <span>
 
-#include "blob.h"
+#include "backplane/devicekit/digest.h"
 
 namespace backplane::vulkan {
 
 struct Precompiled {
-  Digest text;
+  devicekit::Digest text;
   std::span<const uint32_t> spirv;
 };
 std::span<const Precompiled> precompiled();

@@ -63,6 +63,7 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
                       const bp_view& workspace) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
   Range ranges[kMaxBuffers] = {};
+  const Block* block_of[kMaxBuffers];
   int32_t words[kMaxWords];
   const uint64_t alignment = gpu_.binding_alignment();
   uint32_t count = 0;
@@ -84,10 +85,20 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
     buffers[count] = {place.block->buffer, base, range};
     ranges[count] = {place.block->buffer, first, end, slot.written};
     words[count] = static_cast<int32_t>(static_cast<int64_t>(origin - base) / size);
+    block_of[count] = place.block;
     misaligned |= origin;
     ++count;
   }
   touch(ranges, count);
+  VkBufferView texels[kMaxTexelBuffers];
+  for (size_t i = 0; i < launch.texels.size(); ++i) {
+    const uint32_t slot = launch.texels[i].slot;
+    const codegen::Slot& from = launch.slots[slot];
+    const Block& block = *block_of[slot];
+    texels[i] = block.texels->find(launch.texels[i], ranges[slot].begin);
+    const uint64_t origin = ranges[slot].begin - static_cast<uint64_t>(from.low * int64_t{from.element_size});
+    words[slot] = static_cast<int32_t>((origin - TexelViews::window_start(ranges[slot].begin)) / from.element_size);
+  }
   const bool aligned = launch.aligned != nullptr && misaligned % 16 == 0;
   const Pipeline& pipeline = aligned ? *launch.aligned : *launch.pipeline;
   const size_t total = count + launch.words.size();
@@ -96,13 +107,13 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
     buffers[count] = {launch.word_buffer.block->buffer, launch.word_buffer.offset,
                       (launch.word_buffer.bytes + 15) / 16 * 16};
   }
-  bind(pipeline, buffers);
+  bind(pipeline, buffers, texels);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            static_cast<uint32_t>(total * sizeof(int32_t)), words);
   gpu_.vk.CmdDispatch(commands_->handle, launch.grid[0], launch.grid[1], launch.grid[2]);
 }
 
-void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers) {
+void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, const VkBufferView* texels) {
   if (bound_ != &pipeline) {
     gpu_.vk.CmdBindPipeline(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle);
     bound_ = &pipeline;
@@ -110,16 +121,17 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
   // Pushing descriptors into the command buffer measured no faster (llvmpipe: 9.4 to 10.2 us a dispatch either way),
   // and not every driver can.
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
-  VkWriteDescriptorSet writes[kMaxBuffers];
-  const uint32_t count = pipeline.bindings.count();
+  VkWriteDescriptorSet writes[kMaxBuffers + kMaxTexelBuffers];
+  const Bindings& bindings = pipeline.bindings;
+  const uint32_t count = bindings.count(), first_texels = count - bindings.texels;
   for (uint32_t i = 0; i < count; ++i) {
     writes[i] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
     writes[i].dstSet = set;
-    writes[i].dstBinding = i;
+    writes[i].dstBinding = bindings.number(i);
     writes[i].descriptorCount = 1;
-    writes[i].descriptorType =
-        i < pipeline.bindings.buffers ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
-    writes[i].pBufferInfo = &buffers[i];
+    writes[i].descriptorType = bindings.type(i);
+    if (i < first_texels) writes[i].pBufferInfo = &buffers[i];
+    else writes[i].pTexelBufferView = &texels[i - first_texels];
   }
   gpu_.vk.UpdateDescriptorSets(gpu_.handle, count, writes, 0, nullptr);
   gpu_.vk.CmdBindDescriptorSets(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout->pipeline, 0, 1,
@@ -128,10 +140,11 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
 
 void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
-  std::fill_n(buffers, pipeline.bindings.count(),
-              VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
+  std::fill_n(buffers, kMaxBuffers, VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
+  VkBufferView texels[kMaxTexelBuffers];
+  if (pipeline.bindings.texels != 0) std::fill_n(texels, kMaxTexelBuffers, dummy.block->texels->find({}, dummy.offset));
   const int32_t words[kMaxWords] = {};
-  bind(pipeline, buffers);
+  bind(pipeline, buffers, texels);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            gpu_.facts.max_words * 4, words);
   gpu_.vk.CmdDispatch(commands_->handle, 0, 0, 0);
@@ -145,10 +158,11 @@ VkDescriptorSet Recorder::allocate_set(const Layout& layout) {
   for (bool fresh = false;;) {
     if (commands_->pool == commands_->pools.size()) {
       const VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * 8},
+                                            {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, kSetsPerPool * 8},
                                             {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, kSetsPerPool}};
       VkDescriptorPoolCreateInfo pool{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
       pool.maxSets = kSetsPerPool;
-      pool.poolSizeCount = 2;
+      pool.poolSizeCount = 3;
       pool.pPoolSizes = sizes;
       commands_->pools.push_back(VK_NULL_HANDLE);
       gpu_.check(gpu_.vk.CreateDescriptorPool(gpu_.handle, &pool, nullptr, &commands_->pools.back()),

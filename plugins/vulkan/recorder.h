@@ -48,7 +48,8 @@ class Recorder {
   /// Adds ranges that one command touches, after a barrier if any conflicts with an earlier command's.
   void touch(const Range* ranges, size_t count);
   void barrier();
-  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers);
+  /// Buffers and words, then texel buffers.
+  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, const VkBufferView* texels);
   VkDescriptorSet allocate_set(const Layout& layout);
 
   Gpu& gpu_;

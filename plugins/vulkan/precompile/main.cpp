@@ -40,6 +40,7 @@ codegen::DeviceFacts llvmpipe(uint32_t lanes) {
   facts.local_bytes = 32768;
   facts.subgroup_size = facts.vector_width = lanes;
   facts.max_buffers = 32;
+  facts.max_texel_buffers = 32;
   facts.max_words = 32;
   facts.max_binding_bytes = (128u << 20) - 16;
   return facts;

@@ -25,6 +25,14 @@ struct Slot {
   int64_t high = 0;           ///< so a plugin that binds ranges knows which
 };
 
+/// A slot that the kernel reads as texels: its buffer is bound as a texel buffer instead, of format R32 or RGBA32 (lanes 1
+/// or 4) and the element's type, and the slot's offset counts from where that texel buffer begins.
+struct TexelBuffer {
+  uint32_t slot = 0;
+  uint32_t lanes = 1;
+  uint32_t dtype = BP_F32;  ///< or BP_I32
+};
+
 /// One launch. The entry point is `bp_main`; its arguments are the slots' buffers in order, then one 32-bit integer per
 /// slot (the view's offset in elements, counted from where the buffer was bound), then `words`.
 struct Launch {
@@ -32,6 +40,7 @@ struct Launch {
   std::string source;              ///< complete text in the device's dialect, right for any offsets
   std::string aligned_source;      ///< if not empty: faster, for offsets that are all multiples of 16 bytes
   std::vector<Slot> slots;
+  std::vector<TexelBuffer> texels;  ///< bound after the slots and the place of `words_in_buffer`, which is kept free
   std::vector<int32_t> words;
   bool words_in_buffer = false;    ///< words do not fit beside the offsets: pass them as one more read-only buffer, the last (GLSL: a uniform buffer)
   std::array<uint32_t, 3> group{1, 1, 1};  ///< work-items of a work-group
