@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "backplane/graph/plan.h"
-#include "cases.h"
+#include "rows.h"
 #include "kernels.h"
 
 namespace backplane::bench {

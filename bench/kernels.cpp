@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 
 #include "backplane/host/error.h"
@@ -31,54 +32,66 @@ host::DevicePtr null_device() {
   return registry->open("null:0");
 }
 
-Prepared::Prepared(const host::DevicePtr& device, const graph::OpDef& op, std::vector<graph::AttrArg> attrs,
-                   const std::vector<Shape>& inputs)
-    : stream_(graph::Stream::of(device)) {
-  const graph::Attrs complete(op.name, op.attrs, attrs);
-  std::vector<Type> types;
-  for (const Shape& shape : inputs) types.push_back({DType::f32, shape});
-  const std::vector<Type> results = graph::infer_types(op, complete, types, {});
-  graph::KernelOp kernel;
-  kernel.code = op.native.code;
-  kernel.name = op.name.data();
-  if (op.native.encode != nullptr) op.native.encode(complete, types, results, kernel);
-  for (const Type& type : types) kernel.inputs.push_back(to_desc(type, dense_layout(type.shape)));
-  for (const Type& type : results) kernel.outputs.push_back(to_desc(type, dense_layout(type.shape)));
-  const host::Support support = stream_->support(kernel);
+Operands::Operands(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values)
+    : stream_(graph::Stream::of(device)), op_(c.kernel_op()), types_(c.outputs()) {
+  const host::Support support = stream_->support(op_);
   if (support.verdict != BP_SUPPORT_YES)
-    throw Error("[" + std::string(op.name) + "] " + device->name() + ": " + support.reason);
-  kernel_ = stream_->kernel(kernel);
-  uint64_t seed = 1;
-  for (const Type& type : types) {
-    host_inputs_.push_back(random_floats(type.elements(), seed++));
-    storage_.push_back(stream_->alloc(static_cast<uint64_t>(type.bytes())));
-    stream_->upload(storage_.back(), 0, host_inputs_.back().data(), static_cast<uint64_t>(type.bytes()));
-    in_.push_back({storage_.back()->buffer(), 0});
+    throw Error("[" + std::string(c.op->name) + "] " + device->name() + ": " + support.reason);
+  for (const std::vector<std::byte>& bytes : values) {
+    in_.push_back(stream_->alloc(bytes.size()));
+    stream_->upload(in_.back(), 0, bytes.data(), bytes.size());
+    in_views_.push_back({in_.back()->buffer(), 0});
   }
-  for (const Type& type : results) {
-    storage_.push_back(stream_->alloc(static_cast<uint64_t>(type.bytes())));
-    out_.push_back({storage_.back()->buffer(), 0});
+  for (const Type& type : types_) {
+    out_.push_back(stream_->alloc(static_cast<uint64_t>(type.bytes())));
+    out_views_.push_back({out_.back()->buffer(), 0});
   }
-  if (kernel_->workspace != 0) {
-    storage_.push_back(stream_->alloc(kernel_->workspace));
-    workspace_ = {storage_.back()->buffer(), 0};
+}
+
+std::vector<host::Variant> Operands::variants() const {
+  return op_.with_op([&](const bp_op& op) { return stream_->device()->variants(op); });
+}
+
+void Operands::poison() const {
+  for (size_t j = 0; j < out_.size(); ++j) {
+    const std::vector<std::byte> ones(static_cast<size_t>(types_[j].bytes()), std::byte{0xFF});
+    stream_->upload(out_[j], 0, ones.data(), ones.size());
   }
-  output_shape_ = results[0].shape;
+}
+
+std::vector<std::vector<std::byte>> Operands::outputs() const {
+  std::vector<std::vector<std::byte>> values;
+  for (size_t j = 0; j < out_.size(); ++j) {
+    values.emplace_back(static_cast<size_t>(types_[j].bytes()));
+    stream_->download(values.back().data(), out_[j], 0, values.back().size());
+  }
+  return values;
+}
+
+Prepared::Prepared(std::shared_ptr<const Operands> operands, const std::string& variant)
+    : operands_(std::move(operands)), kernel_(operands_->stream_->kernel(operands_->op_, variant)) {
+  if (kernel_->workspace == 0) return;
+  workspace_storage_ = operands_->stream_->alloc(kernel_->workspace);
+  workspace_ = {workspace_storage_->buffer(), 0};
+}
+
+void Prepared::enqueue() const {
+  bp_error error = host::make_error();
+  const graph::StreamPtr& stream = operands_->stream_;
+  const bp_status status =
+      stream->device()->kernels().enqueue(stream->queue(), kernel_->handle.get(), operands_->in_views_.data(),
+                                          operands_->out_views_.data(), workspace_, &error);
+  if (status < 0) throw Error(error.message);
 }
 
 void Prepared::launch() const {
-  bp_error error = host::make_error();
-  const bp_status status = stream_->device()->kernels().enqueue(stream_->queue(), kernel_->handle.get(), in_.data(),
-                                                               out_.data(), workspace_, &error);
-  if (status < 0) throw Error(error.message);
+  enqueue();
   // A synchronous device is done here; finish() on it is a call that does nothing, and is paid like anyone else's wait.
-  stream_->finish();
+  finish();
 }
 
-std::vector<float> Prepared::output() const {
-  std::vector<float> values(static_cast<size_t>(output_shape_.elements()));
-  stream_->download(values.data(), storage_[host_inputs_.size()], 0, values.size() * sizeof(float));
-  return values;
+Contestant Prepared::contestant() const {
+  return {[this] { enqueue(); }, [this] { finish(); }};
 }
 
 }  // namespace backplane::bench

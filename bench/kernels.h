@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// One prepared kernel of a device with random operands, for timing it through the ABI as the executor calls it.
+// A case on a device, for timing it through the ABI as the executor calls it: operands once, kernels by variant.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "backplane/graph/graph.h"
-#include "backplane/graph/ops.h"
 #include "backplane/graph/runtime.h"
 #include "backplane/host/registry.h"
+#include "case.h"
+#include "measure.h"
 
 namespace backplane::bench {
 
@@ -17,29 +18,48 @@ host::DevicePtr device_under_test();
 /// The plugin of tests/plugins/null, which does nothing; throws when the build has none.
 host::DevicePtr null_device();
 
+/// A case's operands in a device's memory. Throws with the device's reason when it does not do the op.
+class Operands {
+ public:
+  Operands(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values);
+  const graph::StreamPtr& stream() const { return stream_; }
+  const graph::KernelOp& op() const { return op_; }
+  std::vector<host::Variant> variants() const;
+  /// Fills the outputs with NaNs (integers: with -1), so that what a kernel leaves out is seen.
+  void poison() const;
+  std::vector<std::vector<std::byte>> outputs() const;
+
+ private:
+  friend class Prepared;
+  graph::StreamPtr stream_;
+  graph::KernelOp op_;
+  std::vector<Type> types_;  // of the outputs
+  std::vector<graph::StoragePtr> in_, out_;
+  std::vector<bp_view> in_views_, out_views_;
+};
+
+/// One variant, compiled; empty = the device's default.
 class Prepared {
  public:
-  /// `op` is one with a native form. Operands are dense and uniformly random; floats only.
-  Prepared(const host::DevicePtr& device, const graph::OpDef& op, std::vector<graph::AttrArg> attrs,
-           const std::vector<Shape>& inputs);
+  explicit Prepared(std::shared_ptr<const Operands> operands, const std::string& variant = {});
+  void enqueue() const;
+  void finish() const { operands_->stream_->finish(); }
   void launch() const;                      ///< enqueue and wait
+  /// Calls go into the queue, and one wait ends a sample.
+  Contestant contestant() const;
   /// The bare call of the table, as the executor makes it.
   void enqueue_through(decltype(bp_kernels_api::enqueue) enqueue) const {
-    enqueue(stream_->queue(), kernel_->handle.get(), in_.data(), out_.data(), workspace_, nullptr);
+    enqueue(operands_->stream_->queue(), kernel_->handle.get(), operands_->in_views_.data(),
+            operands_->out_views_.data(), workspace_, nullptr);
   }
-  const float* input(size_t i) const { return host_inputs_[i].data(); }
-  std::vector<float> output() const;        ///< of output 0, after a launch
-  const Shape& output_shape() const { return output_shape_; }
+  const Operands& operands() const { return *operands_; }
   const std::string& variant() const { return kernel_->variant; }
 
  private:
-  graph::StreamPtr stream_;
+  std::shared_ptr<const Operands> operands_;
   std::shared_ptr<const host::Kernel> kernel_;
-  std::vector<std::vector<float>> host_inputs_;
-  std::vector<graph::StoragePtr> storage_;
-  std::vector<bp_view> in_, out_;
+  graph::StoragePtr workspace_storage_;
   bp_view workspace_{};
-  Shape output_shape_;
 };
 
 std::vector<float> random_floats(int64_t count, uint64_t seed);

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "cases.h"
+#include "rows.h"
 #include "kernels.h"
 
 namespace backplane::bench {
@@ -40,6 +40,9 @@ int main(int argc, char** argv) {
   add_context();
   add_onednn_rows();
   add_bandwidth_rows();
+  add_variant_rows();
+  add_peer_rows();
+  add_card_rows();
   add_overhead_rows();
   add_planning_rows();
   benchmark::RunSpecifiedBenchmarks();

@@ -1,43 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "measure.h"
 
-#include <time.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <random>
 #include <thread>
+
+#include "busy.h"
 
 namespace backplane::bench {
 
 namespace {
 
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-/// Processor time of all threads of this process.
-int64_t cpu_now_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return t.tv_sec * int64_t{1'000'000'000} + t.tv_nsec;
-}
-
-/// How long threads of this process have been ready to run without a processor, in all; 0 where Linux does not say.
-int64_t waited_ns() {
-  int64_t total = 0;
-  std::error_code none;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", none)) {
-    int64_t ran = 0, waited = 0;
-    if (std::ifstream(task.path() / "schedstat") >> ran >> waited) total += waited;
-  }
-  return total;
-}
+constexpr int64_t kWindowNs = 250'000'000;
 
 /// Nanoseconds of a chain of dependent additions: core clock and nothing else.
 double chain_ns() {
@@ -58,12 +34,13 @@ double slowest_chain_ns(int cores) {
   return *std::max_element(times.begin(), times.end());
 }
 
-class Quiet {
+class Clock {
  public:
-  explicit Quiet(int cores) : cores_(cores) {
+  explicit Clock(int cores) : cores_(cores) {
     for (int i = 0; i < 20; ++i) best_ = std::min(best_, chain_ns());
   }
-  bool now() {
+  /// Every core runs at full speed.
+  bool is_full() {
     const double ns = slowest_chain_ns(cores_);
     best_ = std::min(best_, ns);
     return ns * 0.93 <= best_;
@@ -74,23 +51,70 @@ class Quiet {
   double best_ = 1e18;
 };
 
-int64_t time_calls(const Call& call, int64_t count) {
+int64_t time_calls(const Contestant& contestant, int64_t count) {
   const int64_t start = now_ns();
-  for (int64_t i = 0; i < count; ++i) call();
+  for (int64_t i = 0; i < count; ++i) contestant.call();
+  if (contestant.finish) contestant.finish();
   return now_ns() - start;
 }
 
-int64_t calls_per_sample(const Call& call, int64_t sample_ns) {
-  call();
+/// How many calls make a sample; the calls that it takes to find out are the warm-up.
+int64_t calls_per_sample(const Contestant& contestant, int64_t sample_ns) {
+  if (time_calls(contestant, 1) > 10 * sample_ns) return 1;
   int64_t count = 1;
   while (true) {
-    const int64_t ns = time_calls(call, count);
+    const int64_t ns = time_calls(contestant, count);
     if (ns >= sample_ns) return count;
     const double grow = static_cast<double>(sample_ns) / static_cast<double>(std::max<int64_t>(ns, 1));
     count =
         ns * 10 < sample_ns ? count * 10 : static_cast<int64_t>(std::ceil(static_cast<double>(count) * grow * 1.05));
   }
 }
+
+/// Samples of one contestant, of one call each.
+struct Samples {
+  std::vector<double> wall, cpu;
+  void add(const Samples& other) {
+    wall.insert(wall.end(), other.wall.begin(), other.wall.end());
+    cpu.insert(cpu.end(), other.cpu.begin(), other.cpu.end());
+  }
+};
+using Round = std::vector<Samples>;  // one per contestant
+
+class Race {
+ public:
+  Race(const std::vector<Contestant>& contestants, const Options& options)
+      : contestants_(contestants), clock_(options.cores), order_(contestants.size()) {
+    for (const Contestant& c : contestants) counts_.push_back(calls_per_sample(c, options.sample_ns));
+    std::iota(order_.begin(), order_.end(), size_t{0});
+  }
+
+  /// All contestants once, in random order. True when the cores ran at full speed.
+  bool run_round(Round& into) {
+    std::shuffle(order_.begin(), order_.end(), engine_);
+    into.resize(contestants_.size());
+    settle();
+    const bool before = clock_.is_full();
+    for (size_t i : order_) {
+      settle();
+      const Contestant& contestant = contestants_[i];
+      if (counts_[i] > 1) time_calls(contestant, 1);  // wakes its threads and fills the caches
+      const int64_t cpu = process_cpu_ns();
+      const auto count = static_cast<double>(counts_[i]);
+      const auto wall = static_cast<double>(time_calls(contestant, counts_[i]));
+      into[i].add({{wall / count}, {static_cast<double>(process_cpu_ns() - cpu) / count}});
+    }
+    settle();
+    return clock_.is_full() && before;
+  }
+
+ private:
+  const std::vector<Contestant>& contestants_;
+  Clock clock_;
+  std::vector<size_t> order_;
+  std::vector<int64_t> counts_;
+  std::mt19937 engine_{1};
+};
 
 }  // namespace
 
@@ -101,56 +125,31 @@ double quantile(std::vector<double> values, double q) {
   return values[low] + (position - static_cast<double>(low)) * (values[high] - values[low]);
 }
 
-namespace {
-
-/// Samples of one contestant, of one call each.
-struct Samples {
-  std::vector<double> wall, cpu;
-  void add(const Samples& other) {
-    wall.insert(wall.end(), other.wall.begin(), other.wall.end());
-    cpu.insert(cpu.end(), other.cpu.begin(), other.cpu.end());
-  }
-};
-
-/// All contestants once, in random order. True when nothing disturbed it.
-bool run_round(const std::vector<Call>& contestants, const std::vector<int64_t>& counts, std::vector<size_t>& order,
-               std::mt19937& engine, Quiet& quiet, std::vector<Samples>& into) {
-  std::shuffle(order.begin(), order.end(), engine);
-  bool ok = quiet.now();
-  for (size_t i : order) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    contestants[i]();
-    const int64_t waited = waited_ns(), cpu = cpu_now_ns();
-    const auto count = static_cast<double>(counts[i]);
-    const auto wall = static_cast<double>(time_calls(contestants[i], counts[i]));
-    into[i].add({{wall / count}, {static_cast<double>(cpu_now_ns() - cpu) / count}});
-    ok = ok && static_cast<double>(waited_ns() - waited) < 0.01 * wall;
-  }
-  return quiet.now() && ok;
-}
-
-}  // namespace
-
-Measurement measure(const std::vector<Call>& contestants, const Options& options) {
-  const size_t n = contestants.size();
-  std::vector<int64_t> counts;
-  for (const Call& call : contestants) counts.push_back(calls_per_sample(call, options.sample_ns));
-  Quiet quiet(options.cores);
-  std::mt19937 engine(1);
-  std::vector<size_t> order(n);
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::vector<Samples> accepted(n), busy(n);
+Measurement measure(const std::vector<Contestant>& contestants, const Options& options) {
+  Race race(contestants, options);
+  Round accepted(contestants.size()), busy(contestants.size());
   Measurement result;
   const int64_t deadline = now_ns() + static_cast<int64_t>(options.budget_s * 1e9);
   while (result.rounds < options.rounds && (now_ns() < deadline || result.rounds + result.rejected < 3)) {
-    std::vector<Samples> round(n);
-    const bool ok = run_round(contestants, counts, order, engine, quiet, round);
-    (ok ? result.rounds : result.rejected) += 1;
-    for (size_t i = 0; i < n; ++i) (ok ? accepted : busy)[i].add(round[i]);
+    std::vector<std::pair<bool, Round>> window;
+    settle();
+    const std::optional<Moment> start = Moment::now();
+    const int64_t end = now_ns() + kWindowNs;
+    do {
+      Round round;
+      const bool full = race.run_round(round);
+      window.emplace_back(full, std::move(round));
+    } while (now_ns() < std::min(end, deadline));
+    const std::optional<Moment> stop = Moment::now();
+    const bool alone = !start || !stop || others_ns(*start, *stop) <= others_allowed_ns(*start, *stop);
+    for (const auto& [full, round] : window) {
+      (full && alone ? result.rounds : result.rejected) += 1;
+      for (size_t i = 0; i < round.size(); ++i) (full && alone ? accepted : busy)[i].add(round[i]);
+    }
   }
   result.quiet = result.rounds >= 3;
   if (!result.quiet) {
-    for (size_t i = 0; i < n; ++i) accepted[i].add(busy[i]);
+    for (size_t i = 0; i < accepted.size(); ++i) accepted[i].add(busy[i]);
     result.rounds += result.rejected;
     result.rejected = 0;
   }
@@ -158,6 +157,17 @@ Measurement measure(const std::vector<Call>& contestants, const Options& options
     result.of.push_back({quantile(s.wall, 0.5), quantile(s.wall, 0.1), quantile(s.wall, 0.9), quantile(s.cpu, 0.5)});
   }
   return result;
+}
+
+double quick_time(const Contestant& contestant, int64_t sample_ns, int64_t enough_ns) {
+  const int64_t first = time_calls(contestant, 1);
+  if (first > enough_ns) return static_cast<double>(first);
+  constexpr int kBatches = 4;
+  const int64_t count = std::max<int64_t>(1, sample_ns / kBatches / std::max<int64_t>(first, 1));
+  double best = 1e300;
+  for (int i = 0; i < kBatches; ++i)
+    best = std::min(best, static_cast<double>(time_calls(contestant, count)) / static_cast<double>(count));
+  return best;
 }
 
 }  // namespace backplane::bench

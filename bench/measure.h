@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timing on a machine that is not ours alone.
 //
-// A sample is a batch of calls of at least `sample_ns`. Contestants take turns, in an order that changes every round, with
-// a pause before each so that spinning threads of the one do not slow the other. A round counts only if threads of this
-// process waited for a processor for less than 1 % of every sample, and a short chain of dependent additions runs at 0.93 of
-// its best speed on every core before and after. Rejected rounds are counted. Processor time is taken beside wall time:
-// for work on one thread it still means something under load.
+// A sample is a batch of calls of at least `sample_ns`, with one wait at its end where the contestant has one. Contestants
+// take turns, in an order that changes every round; each starts when no other thread of this process runs any more, so
+// that the spinning workers of one do not slow the next. Rounds come in windows of a quarter of a second. A round counts
+// only if in its window others took next to no processor time (busy.h), and if a short chain of dependent additions runs
+// at 0.93 of its best speed on every core before and after. Rejected rounds are counted. Processor time is taken beside
+// wall time: for work on one thread it still means something under load.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,16 @@ namespace backplane::bench {
 
 using Call = std::function<void()>;
 
+struct Contestant {
+  template <class F>
+  Contestant(F call) : call(std::move(call)) {}  // NOLINT: a call alone is a contestant
+  Contestant(Call call, Call finish) : call(std::move(call)), finish(std::move(finish)) {}
+  Call call;
+  Call finish;  ///< waits for what was called; null where a call does
+};
+
 struct Options {
-  int rounds = 15;             ///< accepted rounds wanted
+  int rounds = 15;             ///< accepted rounds wanted; there may be more, since windows are completed
   int64_t sample_ns = 2'000'000;
   double budget_s = 6;         ///< stop trying after so long; at least 3 rounds are then kept, quiet or not
   int cores = 1;               ///< cores that have to be quiet
@@ -31,14 +40,15 @@ struct Times {
 struct Measurement {
   std::vector<Times> of;       ///< one per contestant
   int rounds = 0;              ///< used
-  int rejected = 0;            ///< not used because a core was busy
+  int rejected = 0;            ///< not used because the machine was busy
   bool quiet = true;           ///< false: not enough quiet rounds, so busy ones were used
 };
 
-Measurement measure(const std::vector<Call>& contestants, const Options& options);
-inline Measurement measure(const Call& call, const Options& options) {
-  return measure(std::vector<Call>{call}, options);
-}
+Measurement measure(const std::vector<Contestant>& contestants, const Options& options);
+
+/// Nanoseconds of one call at first sight: the least of four batches that take about `sample_ns` in all, after one call that
+/// is not counted unless it alone took longer than `enough_ns`.
+double quick_time(const Contestant& contestant, int64_t sample_ns, int64_t enough_ns);
 
 /// Quantile of values, 0 to 1, by interpolation.
 double quantile(std::vector<double> values, double q);

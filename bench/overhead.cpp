@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host costs when the device costs nothing: the null plugin does no work, so all that is measured is ours.
+// What the host costs when the device costs nothing: the null plugin does no work, so all that is measured is ours. And
+// what the device's own launches cost: graphs of kernels too small to take time themselves.
 #include "backplane/functions.h"
 #include "backplane/graph/plan.h"
 #include "backplane/host/error.h"
-#include "cases.h"
+#include "rows.h"
 #include "kernels.h"
 
 namespace backplane::bench {
@@ -22,21 +23,63 @@ std::unique_ptr<graph::Graph> additions(int64_t nodes) {
   return graph;
 }
 
+struct Small {
+  std::shared_ptr<graph::Plan> plan;
+  std::vector<graph::Bound> inputs;
+};
+
+/// Each addition a launch of its own, unless passes fuse them.
+Small small_kernels(const graph::StreamPtr& stream, int64_t nodes, const graph::PassConfig& passes, bool capture) {
+  Small small{graph::Plan::compile(
+                  *additions(nodes),
+                  {.stream = stream, .passes = passes, .fallback = graph::Fallback::error, .capture = capture}),
+              {}};
+  for (int i = 0; i < 2; ++i) {
+    small.inputs.push_back({stream->alloc(64), kSmall, dense_layout(kSmall.shape)});
+    stream->upload(small.inputs.back().storage, 0, random_floats(16, 1).data(), 64);
+  }
+  return small;
+}
+
+/// Launches that depend on one another and one wait at their end: enqueued one by one, recorded once and replayed where
+/// the device records, and fused.
+Measurement graph_of_small_kernels(benchmark::State& state, int64_t nodes) {
+  const graph::StreamPtr stream = graph::Stream::of(device_under_test());
+  const Small recorded = small_kernels(stream, nodes, graph::PassConfig::none(), true);
+  const Small enqueued = small_kernels(stream, nodes, graph::PassConfig::none(), false);
+  const Small fused = small_kernels(stream, nodes, graph::PassConfig::parse("all"), true);
+  const auto run = [&](const Small& small) {
+    return [&] {
+      small.plan->run(small.inputs);
+      stream->finish();
+    };
+  };
+  const Measurement m =
+      measure({run(recorded), run(enqueued), run(fused)}, {.budget_s = 10, .cores = cores_used()});
+  const auto launches = static_cast<double>(recorded.plan->stats().nodes);
+  state.counters["launches"] = launches;
+  state.counters["us_per_kernel"] = m.of[0].median_ns * 1e-3 / launches;
+  state.counters["enqueued_us_per_kernel"] = m.of[1].median_ns * 1e-3 / launches;
+  state.counters["fused_us"] = m.of[2].median_ns * 1e-3;
+  state.counters["fused_launches"] = static_cast<double>(fused.plan->stats().nodes);
+  state.SetLabel(recorded.plan->stats().replays > 0 ? "replayed" : "not recorded by this device");
+  return m;
+}
+
 Measurement replay(benchmark::State& state, int64_t nodes) {
   const graph::StreamPtr stream = graph::Stream::of(null_device());
-  const auto plan = graph::Plan::compile(*additions(nodes), {stream, graph::PassConfig::none()});
-  std::vector<graph::Bound> inputs;
-  for (int i = 0; i < 2; ++i) inputs.push_back({stream->alloc(64), kSmall, dense_layout(kSmall.shape)});
-  const Measurement m = measure([&] { plan->run(inputs); }, {});
+  const auto [plan, inputs] = small_kernels(stream, nodes, graph::PassConfig::none(), true);
+  const Measurement m = measure({[&plan = plan, &inputs = inputs] { plan->run(inputs); }}, {});
   state.counters["launches"] = static_cast<double>(plan->stats().nodes);
   state.counters["ns_per_node"] = m.of[0].median_ns / static_cast<double>(plan->stats().nodes);
   return m;
 }
 
 Measurement boundary(benchmark::State& state) {
-  const Prepared kernel(null_device(), graph::op::softmax, {}, {Shape{4, 4}});
+  const Case c{"", &graph::op::softmax, {}, {{{DType::f32, {4, 4}}}}};
+  const Prepared kernel(std::make_shared<Operands>(null_device(), c, make_values(c)));
   const auto enqueue = null_device()->kernels().enqueue;
-  const Measurement m = measure([&] { kernel.enqueue_through(enqueue); }, {});
+  const Measurement m = measure({[&] { kernel.enqueue_through(enqueue); }}, {});
   state.counters["ns_per_call"] = m.of[0].median_ns;
   return m;
 }
@@ -60,12 +103,11 @@ Measurement eager_backward(benchmark::State& state, const graph::StreamPtr& stre
   const std::vector<float> values = random_floats(16, 1);
   const Tensor x = Tensor::from(std::span<const float>(values), {16}, device);
   const Tensor leaf = x.requires_grad();
-  const Measurement m = measure(
-      [&] {
-        leaf.zero_grad();
-        sum(leaf * x).backward();
-      },
-      {});
+  const Measurement m = measure({[&] {
+                                  leaf.zero_grad();
+                                  sum(leaf * x).backward();
+                                }},
+                                {});
   state.counters["ns_per_step"] = m.of[0].median_ns;
   return m;
 }
@@ -77,6 +119,10 @@ void add_overhead_rows() {
   for (int64_t nodes : {100, 1'000, 10'000, 100'000}) {
     add_row("overhead/replay/nodes=" + std::to_string(nodes),
             [nodes](benchmark::State& state) { return replay(state, nodes); });
+  }
+  for (int64_t nodes : {16, 256}) {
+    add_row("launches/small/nodes=" + std::to_string(nodes),
+            [nodes](benchmark::State& state) { return graph_of_small_kernels(state, nodes); });
   }
   const auto on_null = [] { return graph::Stream::of(null_device()); };
   const auto on_device = [] { return graph::Stream::of(device_under_test()); };

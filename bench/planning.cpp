@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long it takes to build a large graph and to plan it with every pass on, and whether that grows linearly.
 #include "backplane/graph/plan.h"
-#include "cases.h"
+#include "rows.h"
 #include "kernels.h"
 
 namespace backplane::bench {

@@ -37,6 +37,9 @@ int cores_used();
 
 void add_onednn_rows();
 void add_bandwidth_rows();
+void add_variant_rows();
+void add_peer_rows();
+void add_card_rows();
 void add_overhead_rows();
 void add_planning_rows();
 
