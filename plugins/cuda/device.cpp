@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device.h"
+
+#include <cstdlib>
+
+#include "backplane/codegen/answers.h"
+
+namespace backplane::cuda {
+
+Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml, DeviceEntry entry)
+    : host_(host), entry_(std::move(entry)), compiler_(compiler), nvml_(nvml) {
+  synchronous_ = host_.config("cuda.synchronous").value_or("0") == "1";
+  cuda::check(cu().DevicePrimaryCtxRetain(&context_, entry_.handle), "cuDevicePrimaryCtxRetain");
+  const Current current(context_);
+  memory_ = make_pool(memory_cap(), entry_.info.max_allocation);
+  programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
+}
+
+Device::~Device() {
+  programs_.reset();
+  memory_.reset();
+  cu().DevicePrimaryCtxRelease(entry_.handle);
+}
+
+uint64_t Device::memory_cap() const {
+  const auto text = host_.config("cuda.memory_cap_mb");
+  if (!text) return entry_.info.memory_total;
+  char* end = nullptr;
+  const unsigned long long mb = std::strtoull(text->c_str(), &end, 10);
+  if (end != text->c_str() && *end == '\0' && mb >= 1 && mb < (1ull << 40)) return mb << 20;
+  host_.log(BP_LOG_WARNING, "cuda", "cuda.memory_cap_mb is '" + *text + "', not a number of MiB; ignored");
+  return entry_.info.memory_total;
+}
+
+Current Device::enter() const {
+  if (lost_.load(std::memory_order_acquire)) [[unlikely]] throw_lost();
+  return Current(context_);
+}
+
+void Device::throw_lost() const {
+  std::lock_guard<std::mutex> lock(lost_mutex_);
+  throw sdk::Failure(BP_E_DEVICE_LOST, lost_text_, BP_SCOPE_DEVICE, 0, "cuda", lost_code_);
+}
+
+void Device::fail(CUresult code, const char* what, const std::string& after) const {
+  if (!means_device_lost(code)) throw failure_of(code, what);
+  {
+    std::lock_guard<std::mutex> lock(lost_mutex_);
+    if (lost_text_.empty()) {
+      lost_text_ = "[cuda] device '" + std::string(entry_.info.name) + "' is lost: " + what + " returned " +
+                   code_name(code) + (after.empty() ? "" : " after " + after) +
+                   "; start the process again (BACKPLANE_CUDA_SYNCHRONOUS=1 names the kernel)";
+      lost_code_ = code;
+    }
+  }
+  if (!lost_.exchange(true, std::memory_order_acq_rel)) {
+    bp_error event{};
+    event.size = sizeof(event);
+    sdk::fill_error(&event, BP_E_DEVICE_LOST, lost_text_, BP_SCOPE_DEVICE, 0, "cuda", code);
+    host_.device_event(entry_.info.index, event);
+  }
+  throw_lost();
+}
+
+std::unique_ptr<Buffer> Device::alloc(uint64_t bytes, uint32_t kind) {
+  const Current current = enter();
+  return std::make_unique<Buffer>(memory_, bytes, kind);
+}
+
+std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t /*access*/) {
+  const Current current = enter();
+  return std::make_unique<Buffer>(data, bytes);
+}
+
+bp_memory_usage Device::usage() const {
+  const Current current = enter();
+  size_t free = 0, total = 0;
+  check(cu().MemGetInfo(&free, &total), "cuMemGetInfo");
+  const uint64_t used = memory_->used(), reserved = memory_->reserved();
+  return {sizeof(bp_memory_usage), 0, used, free + (reserved > used ? reserved - used : 0)};
+}
+
+std::vector<bp_metric> Device::sample() {
+  const Current current = enter();
+  size_t free = 0, total = 0;
+  check(cu().MemGetInfo(&free, &total), "cuMemGetInfo");
+  std::vector<bp_metric> metrics;
+  const auto bytes = [&](const char* name, uint64_t value) {
+    metrics.push_back(make_metric(name, BP_UNIT_BYTES, static_cast<double>(value)));
+  };
+  bytes("memory.used", memory_->used());
+  bytes("memory.reserved", memory_->reserved());
+  bytes("memory.device_used", total - free);  // all processes together
+  bytes("memory.device_total", total);
+  nvml_.sample(entry_.info.pci, metrics);
+  return metrics;
+}
+
+std::unique_ptr<Queue> Device::create_queue() {
+  const Current current = enter();
+  return std::make_unique<Queue>(*this);
+}
+std::unique_ptr<Event> Device::create_event() {
+  const Current current = enter();
+  return std::make_unique<Event>(*this);
+}
+
+void Device::query(const bp_op& op, sdk::Support& support) {
+  const Current current = enter();
+  if (!compiler_.problem().empty()) {
+    support.no("[cuda] " + compiler_.problem());
+    return;
+  }
+  codegen::answer_query(op, entry_.facts, "cuda", support);
+}
+
+void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
+  const Current current = enter();
+  codegen::answer_variants(op, entry_.facts, list);
+}
+
+std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
+  const Current current = enter();
+  const codegen::Variant chosen = codegen::choose_variant(op, entry_.facts, "cuda", variant);
+  auto kernel = std::make_unique<Kernel>();
+  for (codegen::Launch& launch : chosen.build().launches) {
+    kernel->launches.push_back(
+        std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel->build_time_ns));
+  }
+  kernel->workspace = chosen.workspace;
+  sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen.name);
+  return kernel;
+}
+
+void* Device::native(void* handle, uint32_t what) {
+  switch (what) {
+    case BP_NATIVE_DEVICE: return static_cast<Device*>(handle)->context_;
+    case BP_NATIVE_QUEUE: return static_cast<Queue*>(handle)->get();
+    case BP_NATIVE_BUFFER: return reinterpret_cast<void*>(static_cast<Buffer*>(handle)->address);
+  }
+  throw sdk::Failure(BP_E_UNSUPPORTED, "[native] kind " + std::to_string(what) + " is unknown to this plugin");
+}
+
+}  // namespace backplane::cuda

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// One opened GPU: its primary context (which CUDA's libraries and other frameworks share), memory, compiled programs, and
+// the memory of having been lost.
+#pragma once
+
+#include <atomic>
+
+#include "backplane/sdk/answers.hpp"
+#include "devices.h"
+#include "queue.h"
+#include "telemetry.h"
+
+namespace backplane::cuda {
+
+class Device {
+ public:
+  using Buffer = cuda::Buffer;
+  using Queue = cuda::Queue;
+  using Event = cuda::Event;
+  using Kernel = cuda::Kernel;
+
+  Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml, DeviceEntry entry);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  std::unique_ptr<Buffer> alloc(uint64_t bytes, uint32_t kind);
+  std::unique_ptr<Buffer> import_host(void* data, uint64_t bytes, uint32_t access);
+  bp_memory_usage usage() const;
+  std::unique_ptr<Queue> create_queue();
+  std::unique_ptr<Event> create_event();
+  void query(const bp_op& op, sdk::Support& support);
+  void variants(const bp_op& op, std::vector<bp_variant>& list);
+  std::unique_ptr<Kernel> prepare(const bp_op& op, const char* variant);
+  static void* native(void* handle, uint32_t what);
+  std::vector<bp_metric> sample();
+
+  /// The context made current on this thread; throws once the device is lost.
+  [[nodiscard]] Current enter() const;
+  CUcontext context() const { return context_; }
+  /// Throws unless CUDA_SUCCESS. `after` names what may have crashed.
+  void check(CUresult code, const char* what, const std::string& after = {}) const {
+    if (code != CUDA_SUCCESS) [[unlikely]] fail(code, what, after);
+  }
+  const DeviceEntry& entry() const { return entry_; }
+  /// Every launch is waited for (setting `cuda.synchronous`), so that a crash names its kernel.
+  bool synchronous() const { return synchronous_; }
+
+ private:
+  [[noreturn]] void fail(CUresult code, const char* what, const std::string& after) const;
+  [[noreturn]] void throw_lost() const;
+  uint64_t memory_cap() const;
+
+  sdk::Host host_;
+  DeviceEntry entry_;
+  const Compiler& compiler_;
+  const Nvml& nvml_;
+  bool synchronous_ = false;
+  CUcontext context_ = nullptr;
+  std::shared_ptr<devicekit::Pool> memory_;
+  std::unique_ptr<Programs> programs_;
+  mutable std::atomic<bool> lost_{false};
+  mutable std::mutex lost_mutex_;
+  mutable std::string lost_text_;
+  mutable int64_t lost_code_ = 0;
+};
+
+}  // namespace backplane::cuda
