@@ -108,6 +108,27 @@ TEST_F(Convolution, EveryDirectionLayoutAndVariant) {
     check_convolution(v, BP_OP_CONVOLUTION, BP_F32, true, Lay::dense, true);
   }
 }
+// Tiles of 3 x 3 filters that come in several parts, the last one short, of images that no tile size divides.
+TEST_F(Convolution, TilesInParts) {
+  const Conv v{"3x3 in parts", 4, 32, 32, 1, {45, 47}, {3, 3}, {1, 1}, {1, 1}, {1, 0}, {1, 2}};
+  check_convolution(v, BP_OP_CONVOLUTION, BP_F32, false, Lay::dense, false);
+  check_convolution(v, BP_OP_CONVOLUTION_GRAD_DATA, BP_F32, false, Lay::dense, false);
+}
+// Filters per channel, rows shorter and longer than vectors, strides, holes and crops.
+TEST_F(Convolution, Depthwise) {
+  const Conv cases[] = {
+      {"depthwise twice", 2, 6, 12, 6, {11, 37}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+      {"depthwise strided", 1, 5, 5, 5, {20, 40}, {5, 3}, {2, 3}, {1, 2}, {2, -1}, {1, 4}},
+      {"depthwise 1d", 2, 4, 8, 4, {70}, {7}, {1}, {1}, {6}, {0}},
+  };
+  for (const Conv& v : cases) {
+    for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {
+      check_convolution(v, code, BP_F32, false, Lay::dense, code == BP_OP_CONVOLUTION && v.c == 6);
+    }
+    check_convolution(v, BP_OP_CONVOLUTION_GRAD_FILTER, BP_F32, true, Lay::dense, false);
+    check_convolution(v, BP_OP_CONVOLUTION, BP_F16, false, Lay::padded, false);
+  }
+}
 TEST_F(Convolution, HalfTypes) {
   for (const Conv& v : {kConvs[0], kConvs[4], kConvs[10]}) {
     for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {

@@ -73,9 +73,14 @@ void list_convolution(const bp_op& op, const DeviceFacts& facts, Variants& out) 
   const Product product = convolution_product(problem);
   const bool filter = problem.direction == BP_OP_CONVOLUTION_GRAD_FILTER;
   list_convolution_matmul(problem, facts, out);
+  // On llvmpipe teams lose to planes (3 x), elsewhere nothing comes near to what reads the operands once.
+  const bool depthwise_late = filter && facts.cpu_like && facts.dialect == Dialect::glsl;
+  if (!depthwise_late) list_convolution_depthwise(problem, facts, out);
   if (!facts.cpu_like) list_grouped("implicit_", product, facts, out);
   if (filter) list_convolution_dots(problem, facts, out);
   else list_convolution_tiles(problem, facts, out);
+  if (depthwise_late) list_convolution_depthwise(problem, facts, out);
+  list_convolution_winograd(problem, facts, out);
   if (facts.cpu_like) list_grouped("implicit_", product, facts, out);
   list_naive("direct_", product, facts, out);
 }

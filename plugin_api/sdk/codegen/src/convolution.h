@@ -63,5 +63,9 @@ void list_convolution_matmul(const ConvolutionProblem& problem, const DeviceFact
 /// Register tiles over padded copies: the result and the data's gradient; the filter's gradient.
 void list_convolution_tiles(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 void list_convolution_dots(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
+/// Groups of one channel, in all directions.
+void list_convolution_depthwise(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
+/// 3 x 3 of stride 1: the result and the data's gradient.
+void list_convolution_winograd(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 
 }  // namespace backplane::codegen
