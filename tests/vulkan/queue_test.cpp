@@ -210,6 +210,23 @@ TEST(VulkanQueue, ManyThreadsPrepareAndRun) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Texel buffers reach over a part of a large block; which part is chosen by where an operand begins.
+TEST(VulkanMemory, OperandsAreReadWhereverTheyLieInALargeBuffer) {
+  constexpr size_t n = 4096, mib = 1 << 18;  // in elements
+  const Ints large(card(), 300 * mib), order(card(), n), y(card(), n);
+  order.upload(count_down(n));
+  const Shuffle shuffle(card(), n);
+  int32_t from = 0;
+  for (const size_t place : {size_t{0}, 1 * mib + 1, 128 * mib - 100, 128 * mib, 256 * mib - 3, 300 * mib - n}) {
+    const std::vector<int32_t> values = count_up(n, from += 10'000);
+    bp_error error = make_error();
+    ASSERT_EQ(card().queues->upload(card().queue, large.at(place), values.data(), n * 4, 0, &error), BP_OK) << error.message;
+    const bp_view in[] = {large.at(place), order.at(0)}, out[] = {y.at(0)};
+    ASSERT_EQ(card().kernels->enqueue(card().queue, shuffle.kernel, in, out, {}, &error), BP_OK) << error.message;
+    EXPECT_EQ(y.read(), std::vector<int32_t>(values.rbegin(), values.rend())) << "from element " << place;
+  }
+}
+
 TEST(VulkanMemory, HostMemoryIsUsedInPlace) {
   const auto* interop = card().interface<bp_interop_api>(BP_INTERFACE_INTEROP);
   ASSERT_NE(interop, nullptr);

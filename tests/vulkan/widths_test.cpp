@@ -58,5 +58,31 @@ TEST(VulkanWidths, Rows) {
   compare(make_case("layer norm", BP_OP_NORMALIZE, &layer, {x, row, row}, {x, one, one}));
 }
 
+// Subgroups share what their lanes load.
+TEST(VulkanWidths, Products) {
+  Case c = make_case("matmul", BP_OP_MATMUL, nullptr, {lay_out(BP_F32, {37, 50}), lay_out(BP_F32, {50, 101})},
+                     {lay_out(BP_F32, {37, 101})});
+  c.bound.linear = true;
+  compare(c);
+  bp_convolution_attrs attrs{};
+  attrs.size = sizeof(attrs);
+  attrs.spatial_rank = 2;
+  attrs.groups = 1;
+  for (int axis = 0; axis < 2; ++axis) {
+    attrs.stride[axis] = attrs.dilation[axis] = 1;
+    attrs.pad_low[axis] = attrs.pad_high[axis] = 1;
+  }
+  const bp_tensor_desc x = lay_out(BP_F32, {2, 3, 9, 11}), w = lay_out(BP_F32, {19, 3, 3, 3}), y = lay_out(BP_F32, {2, 19, 9, 11});
+  c = make_case("convolution", BP_OP_CONVOLUTION, &attrs, {x, w}, {y});
+  c.bound.linear = true;
+  compare(c);
+  c = make_case("convolution_grad_data", BP_OP_CONVOLUTION_GRAD_DATA, &attrs, {y, w}, {x});
+  c.bound.linear = true;
+  compare(c);
+  c = make_case("convolution_grad_filter", BP_OP_CONVOLUTION_GRAD_FILTER, &attrs, {x, y}, {w});
+  c.bound.linear = true;
+  compare(c);
+}
+
 }  // namespace
 }  // namespace card_test

@@ -5,6 +5,7 @@
 #include "backplane/sdk/op.hpp"
 #include "backplane/sdk/program.hpp"
 #include "epilogue.h"
+#include "register_tile.h"
 
 namespace backplane::codegen {
 namespace {
@@ -42,7 +43,7 @@ ConvolutionProblem::ConvolutionProblem(const bp_op& source) : op(&source), direc
   }
 }
 
-uint32_t copy_dtype(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16 ? uint32_t{BP_F32} : dtype; }
+uint32_t copy_dtype(uint32_t dtype) { return panel_dtype(dtype); }
 
 uint64_t copy_bytes(int64_t elements, uint32_t dtype) {
   return (static_cast<uint64_t>(elements) * sdk::dtype_size(copy_dtype(dtype)) + 63) / 64 * 64;
@@ -77,6 +78,7 @@ void list_convolution(const bp_op& op, const DeviceFacts& facts, Variants& out) 
   const bool depthwise_late = filter && facts.cpu_like && facts.dialect == Dialect::glsl;
   if (!depthwise_late) list_convolution_depthwise(problem, facts, out);
   if (!facts.cpu_like) list_grouped("implicit_", product, facts, out);
+  list_convolution_shuffle(problem, facts, out);
   if (filter) list_convolution_dots(problem, facts, out);
   else list_convolution_tiles(problem, facts, out);
   if (depthwise_late) list_convolution_depthwise(problem, facts, out);

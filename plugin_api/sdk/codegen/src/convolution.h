@@ -60,6 +60,8 @@ Product convolution_product(const ConvolutionProblem& problem);
 
 /// Filters of one tap as MATMUL; nothing for other convolutions.
 void list_convolution_matmul(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
+/// Tiles by subgroups that share what they load, all directions.
+void list_convolution_shuffle(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Register tiles over padded copies: the result and the data's gradient; the filter's gradient.
 void list_convolution_tiles(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 void list_convolution_dots(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);

@@ -46,7 +46,7 @@ Launch make_padded_copy(const PaddedCopy& copy, const DeviceFacts& facts) {
     declare_vector_access(source, "x", width, x.dtype, false, false);
     declare_vector_access(source, "p", width, copy_dtype(x.dtype), true, false);
   }
-  source.text("#define DIVIDE(q, r, i, n) int q = TO_INT(TO_UINT(i) / TO_UINT(n)); int r = (i) - q * (n);");
+  source.text("#define DIVIDE(q, r, i, n) int q = QUOTIENT(i, n); int r = (i) - q * (n);");
   source.define("DENSE", dense ? 1 : 0);
   constexpr const char* kUpper[] = {"Z", "Y", "X"};
   constexpr const char* kLower[] = {"z", "y", "x"};

@@ -51,7 +51,7 @@ Launch dots(const ConvolutionProblem& p, const Planes& planes, const DeviceFacts
   declare_vector_access(source, "b", s.width, copy_dtype(p.dtype), false, false);
   declare_cursor(source, "b", s.width, copy_dtype(p.dtype));
   declare_convolution_result(source, p);
-  source.text("#define DIVIDE(q, r, i, n) int q = TO_INT(TO_UINT(i) / TO_UINT(n)); int r = (i) - q * (n);");
+  source.text("#define DIVIDE(q, r, i, n) int q = QUOTIENT(i, n); int r = (i) - q * (n);");
   source.define("ROWS", s.rows);
   source.define("TAPS", s.taps);
   source.define("ALL_TAPS", p.taps());

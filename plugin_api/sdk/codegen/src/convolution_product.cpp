@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kAxes[] = {"z", "y", "x"};
 constexpr std::string_view kDivide =
-    "#define DIVIDE(q, r, i, n) int q = TO_INT(TO_UINT(i) / TO_UINT(n)); int r = (i) - q * (n);";
+    "#define DIVIDE(q, r, i, n) int q = QUOTIENT(i, n); int r = (i) - q * (n);";
 
 /// SPLIT_name(i, outer, z, y, x): i = ((outer * extent0 + z) * extent1 + y) * extent2 + x. Axes of extent 1 cost
 /// nothing.

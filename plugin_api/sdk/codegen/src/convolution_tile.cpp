@@ -8,6 +8,7 @@
 
 #include "backplane/sdk/program.hpp"
 #include "convolution.h"
+#include "register_tile.h"
 #include "vectors.h"
 #include "walk.h"
 
@@ -18,9 +19,9 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// What is computed, whatever the direction: result[n, g, m, place] from filters[g, m, k, tap] and a copy of x or dy.
 struct Correlation {
-  explicit Correlation(const ConvolutionProblem& p, uint32_t rows, uint32_t vectors, uint32_t width);
+  Correlation(const ConvolutionProblem& p, const RegisterTile& t);
   const ConvolutionProblem& problem;
-  uint32_t rows, vectors, width;
+  RegisterTile tile;
   int64_t m, k;               ///< per group: filters (channels) of the result, channels (filters) of the copy
   Spatial places;             ///< extents of the result
   bp_tensor_desc filters;     ///< w as [m, k, tap ...], mirrored for the gradient
@@ -29,13 +30,11 @@ struct Correlation {
   bp_tensor_desc result;
   PaddedCopy copy;
   Spatial tap_step;  ///< dilation
-  int64_t panels() const { return divide_up(m, rows); }
   int64_t inner() const { return k * problem.taps(); }
-  int64_t panel_elements() const { return problem.groups * panels() * inner() * rows; }
+  Panels panels() const { return {problem.groups, divide_up(m, tile.rows), tile.rows, inner()}; }
 };
 
-Correlation::Correlation(const ConvolutionProblem& p, uint32_t r, uint32_t v, uint32_t w)
-    : problem(p), rows(r), vectors(v), width(w), filters(p.w) {
+Correlation::Correlation(const ConvolutionProblem& p, const RegisterTile& t) : problem(p), tile(t), filters(p.w) {
   const bool forward = p.direction == BP_OP_CONVOLUTION;
   m = forward ? p.group_filters() : p.group_channels();
   k = forward ? p.group_channels() : p.group_filters();
@@ -55,8 +54,8 @@ Correlation::Correlation(const ConvolutionProblem& p, uint32_t r, uint32_t v, ui
   result = forward ? p.y : p.x;
   // Whole tiles of places, so that no read leaves the copy.
   Spatial covered = places;
-  covered[1] = divide_up(places[1], vectors) * vectors;
-  covered[2] = std::max<int64_t>(places[2], width);
+  covered[1] = divide_up(places[1], tile.vectors) * tile.vectors;
+  covered[2] = std::max<int64_t>(places[2], tile.width);
   copy = copy_for(covered, p.kernel, forward ? p.stride : Spatial{1, 1, 1}, p.dilation);
   copy.from = forward ? &p.x : &p.y;
   copy.index = forward ? p.x_index : p.y_index;
@@ -67,28 +66,19 @@ Correlation::Correlation(const ConvolutionProblem& p, uint32_t r, uint32_t v, ui
   }
 }
 
-Launch pack_filters(const Correlation& c, const DeviceFacts& facts, uint64_t offset) {
+Launch pack_filters(const Correlation& c, const DeviceFacts& facts) {
   const ConvolutionProblem& p = c.problem;
   Source source(facts, "convolution.pack_filters");
   declare_vectors(source, 1, p.dtype);
   source.input("x", p.w_index, p.op->inputs[p.w_index]);
-  source.workspace("p", copy_dtype(p.dtype), offset, c.panel_elements(), true);
+  declare_panels(source, c.panels(), p.dtype, c.m);
   source.define("DENSE", 0);
-  source.define("SPAN", c.rows);
-  source.define("STEPS", 16);
-  const int64_t chunks = divide_up(c.inner(), 16), total = p.groups * c.panels() * chunks;
-  source.param("chunks", chunks);
-  source.param("panels", c.panels());
-  source.param("extent", c.m);
-  source.param("INNER", c.inner());
-  source.param("total", total);
   source.param("x_i", c.filters.strides[0]);
   source.param("group_step", c.group_step);
   source.param("filters_start", c.filters_start);
   declare_walk(source, "ALONG_K", merge_axes({&c.filters}, 1, 5));
   source.define("PLACE(i, at)", "int at = (i) * group_step + filters_start;");
-  const LinearGrid grid = linear_grid(total, facts, facts.cpu_like ? 4 : 0);
-  return source.finish(kernel_text("matmul_pack"), grid.group, grid.grid);
+  return finish_panels(source, c.panels());
 }
 
 /// Filters run fastest over the tiles, so that the places' data stay in the first-level cache.
@@ -106,7 +96,7 @@ constexpr const char* kTile =
 
 /// Outputs whose rows vectors can be stored to.
 bool stores_vectors(const Correlation& c) {
-  return c.problem.op->program == nullptr && c.places[2] >= c.width && (c.result.strides[4] == 1 || c.places[2] == 1);
+  return c.problem.op->program == nullptr && c.places[2] >= c.tile.width && (c.result.strides[4] == 1 || c.places[2] == 1);
 }
 
 void declare_places(Source& source, const Correlation& c) {
@@ -141,46 +131,29 @@ void declare_places(Source& source, const Correlation& c) {
   for (int axis = 0; axis < 4; ++axis) source.param("y_s" + std::to_string(axis), c.result.strides[axis]);
 }
 
-Launch correlate(const Correlation& c, const DeviceFacts& facts, uint64_t panels_offset) {
+Launch correlate(const Correlation& c, const DeviceFacts& facts) {
   const ConvolutionProblem& p = c.problem;
   Source source(facts, "convolution.tile");
-  declare_vectors(source, c.width, p.dtype);
-  source.define("ROWS", c.rows);
-  source.define("VECTORS", c.vectors);
-  source.define("A_PACKED", 1);
-  source.workspace("a", copy_dtype(p.dtype), panels_offset, c.panel_elements(), false);
-  const bool fours = c.rows % 4 == 0 && c.width == 4 && facts.dialect != Dialect::opencl_c;
-  if (fours) source.vectors("a");
-  source.define("A_IN_FOURS", fours ? 1 : 0);
-  declare_cursor(source, "a", 1, copy_dtype(p.dtype));
-  source.workspace("b", copy_dtype(p.dtype), c.copy.offset, c.copy.elements(), false);
-  declare_vector_access(source, "b", c.width, copy_dtype(p.dtype), false, false);
-  declare_cursor(source, "b", c.width, copy_dtype(p.dtype));
+  declare_vectors(source, c.tile.width, p.dtype);
+  source.workspace("a", panel_dtype(p.dtype), c.panels().offset, c.panels().elements(), false);
+  source.workspace("b", panel_dtype(p.dtype), c.copy.offset, c.copy.elements(), false);
+  declare_register_tile(source, c.tile, panel_dtype(p.dtype), false);
   declare_convolution_result(source, p);
-  source.define("PLAIN", stores_vectors(c) ? 1 : 0);
-  if (stores_vectors(c)) declare_vector_access(source, "y", c.width, p.op->outputs[0].dtype, true, false);
+  declare_plain_result(source, c.tile, stores_vectors(c), p.op->outputs[0].dtype, false);
   declare_places(source, c);
-  const int64_t x_tiles = divide_up(c.places[2], c.width), y_tiles = divide_up(c.places[1], c.vectors);
-  source.param("row_tiles", c.panels());
+  const int64_t x_tiles = divide_up(c.places[2], c.tile.width), y_tiles = divide_up(c.places[1], c.tile.vectors);
   source.param("x_tiles", x_tiles);
   source.param("y_tiles", y_tiles);
-  const int64_t tiles = c.panels() * x_tiles * y_tiles * c.places[0] * p.groups * p.n;
-  source.param("tiles", tiles);
-  const uint32_t lanes = facts.subgroup_size != 0 ? facts.subgroup_size : 4;
-  const LinearGrid grid = linear_grid(tiles, facts,
-                                      !facts.cpu_like                      ? 64
-                                      : facts.dialect == Dialect::opencl_c ? 1
-                                                                           : lanes);
-  return source.finish(kernel_text("matmul_tile"), grid.group, grid.grid);
+  return finish_register_tile(source, c.panels().panels, x_tiles * y_tiles * c.places[0] * p.groups * p.n);
 }
 
-Recipe build(const ConvolutionProblem& p, const DeviceFacts& facts, uint32_t rows, uint32_t vectors, uint32_t width) {
-  Correlation c(p, rows, vectors, width);
-  c.copy.offset = copy_bytes(c.panel_elements(), p.dtype);
+Recipe build(const ConvolutionProblem& p, const DeviceFacts& facts, const RegisterTile& tile) {
+  Correlation c(p, tile);
+  c.copy.offset = c.panels().bytes(p.dtype);
   Recipe recipe;
-  recipe.launches.push_back(pack_filters(c, facts, 0));
+  recipe.launches.push_back(pack_filters(c, facts));
   recipe.launches.push_back(make_padded_copy(c.copy, facts));
-  recipe.launches.push_back(correlate(c, facts, 0));
+  recipe.launches.push_back(correlate(c, facts));
   return recipe;
 }
 
@@ -191,7 +164,7 @@ struct Shape {
 }  // namespace
 
 void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& facts, Variants& out) {
-  const Correlation any(p, 1, 1, 1);
+  const Correlation any(p, {1, 1, 1});
   if (any.k == 0 || p.taps() == 0) return;
   uint32_t width = vector_width(facts, p.dtype);
   while (width > 4 && width / 2 >= any.places[2]) width /= 2;
@@ -199,16 +172,17 @@ void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& fact
   for (const Shape& s : kShapes) {
     if (s.rows > 1 && any.m <= 2) continue;
     if (s.rows == 1 && any.m > 2) continue;
-    const Correlation c(p, s.rows, s.vectors, width);
-    const int64_t elements = std::max(c.copy.elements(), c.panel_elements());
-    const uint64_t bytes = copy_bytes(c.copy.elements(), p.dtype) + copy_bytes(c.panel_elements(), p.dtype);
+    const RegisterTile tile{s.rows, s.vectors, width, true};
+    const Correlation c(p, tile);
+    const int64_t elements = std::max(c.copy.elements(), c.panels().elements());
+    const uint64_t bytes = copy_bytes(c.copy.elements(), p.dtype) + c.panels().bytes(p.dtype);
     if (elements > INT32_MAX || bytes > facts.max_binding_bytes) continue;
     out.push_back(
         {.name = "tile@r=" + std::to_string(s.rows) + ",c=" + std::to_string(s.vectors) + "x" + std::to_string(width),
          .workspace = bytes,
          .steps = static_cast<uint64_t>(2 * any.k * p.taps() + c.copy.extent[2]) + 4096,
          .determinism = BP_DETERMINISM_BATCH,
-         .build = [p, facts, s, width] { return build(p, facts, s.rows, s.vectors, width); }});
+         .build = [p, facts, tile] { return build(p, facts, tile); }});
   }
 }
 

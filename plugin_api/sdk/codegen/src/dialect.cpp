@@ -159,6 +159,11 @@ std::string extensions(const DeviceFacts& facts) {
   const bool clang = facts.dialect == Dialect::opencl_c && facts.cpu_like;  // the compiler of every such driver
   line(clang ? "#define INDEPENDENT_ITERATIONS _Pragma(\"clang loop vectorize(assume_safety)\")"
              : "#define INDEPENDENT_ITERATIONS");
+  // Of ints that are not negative. Vectors of integers are divided one by one on processors; a quotient of two 32-bit
+  // integers rounded to a double never reaches the next integer.
+  line(facts.dialect == Dialect::glsl && facts.cpu_like && facts.f64
+           ? "#define QUOTIENT(a, b) int(double(a) / double(b))"
+           : "#define QUOTIENT(a, b) TO_INT(TO_UINT(a) / TO_UINT(b))");
   if (facts.i64) line("#define HAS_I64");
   if (facts.f64) line("#define HAS_F64");
   // Drivers that run on CPU cores vectorise the short functions of scalar_*.kernel, and GLSL's own are not accurate.

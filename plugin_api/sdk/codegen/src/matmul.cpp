@@ -63,10 +63,18 @@ Product matmul_product(const MatmulProblem& p) {
   return product;
 }
 
+bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis) {
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (axis != dense_axis && desc.shape[axis] > 1 && desc.strides[axis] % 4 != 0) return false;
+  }
+  return desc.shape[dense_axis] % 4 == 0;
+}
+
 void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const MatmulProblem problem(op);
   const Product product = matmul_product(problem);
   list_dots(problem, facts, out);
+  list_matmul_shuffle(problem, facts, out);
   if (!facts.cpu_like) list_grouped("", product, facts, out);
   list_tiles(problem, facts, out);
   if (facts.cpu_like) list_grouped("", product, facts, out);

@@ -29,6 +29,11 @@ struct MatmulProblem {
 void declare_matmul_result(Source& source, const MatmulProblem& problem);
 Product matmul_product(const MatmulProblem& problem);
 
+/// Whether positions in the operand are multiples of 4 whenever they are for a place along `dense_axis` that is.
+bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis);
+
+/// Tiles by subgroups that share what they load.
+void list_matmul_shuffle(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Tiles in registers, with and without packed operands.
 void list_tiles(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Thin products along k.

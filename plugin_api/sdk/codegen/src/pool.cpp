@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// POOL and POOL_GRAD: a work-item per element, or on CPU drivers per row of the output.
+// POOL and POOL_GRAD: a work-item per element, or on CPU drivers per row of the output; the gradient of windows that do not
+// overlap by blocks.
 //
 // Windows, strides, dilations and paddings are part of the text: models have few of them, loops over a window unroll
 // and divisions by a stride become multiplications. Not here: bool.
@@ -62,7 +63,9 @@ void declare_axes(Source& source, const std::string& prefix, const bp_tensor_des
   }
 }
 
-Recipe build(const bp_op& op, const DeviceFacts& facts, bool row) {
+enum class Way { element, row, block };
+
+Recipe build(const bp_op& op, const DeviceFacts& facts, Way way) {
   const bool grad = op.code == BP_OP_POOL_GRAD;
   const bp_pool_attrs& attrs = sdk::attrs<bp_pool_attrs>(op);
   const bp_tensor_desc &x = op.inputs[0], &y = grad ? op.inputs[1] : op.outputs[0];
@@ -80,7 +83,7 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, bool row) {
     descs.push_back(operands[i].second);
   }
   source.define("MAX", maximum);
-  source.define("ROW", row);
+  source.define("ROW", way == Way::row);
   source.define("COUNT_PADDING", attrs.count_padding != 0);
   source.define("REAL", compute_type(dtype));
   source.define("TO_REAL(x)", dtype == BP_F64 ? "TO_F64(x)" : "TO_FLOAT(x)");
@@ -93,10 +96,28 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, bool row) {
   declare_walk(source, "PLANES", merge_axes(descs, 0, 2));
   const bp_tensor_desc& over = grad ? x : y;
   int64_t items = 1;
-  for (uint32_t axis = 0; axis + (row ? 1 : 0) < over.rank; ++axis) items *= over.shape[axis];
+  for (uint32_t axis = 0; axis + (way == Way::row ? 1 : 0) < over.rank; ++axis) {
+    const int64_t stride = way == Way::block && axis > 1 ? attrs.stride[axis - 2] : 1;
+    const int64_t extent = (over.shape[axis] + stride - 1) / stride;
+    if (way == Way::block && axis > 1) source.param("blocks" + std::to_string(5 - over.rank + axis - 2), extent);
+    items *= extent;
+  }
+  for (uint32_t axis = 0; way == Way::block && axis + over.rank < 5; ++axis) source.define("blocks" + std::to_string(axis), 1);
   source.param("items", items);
-  const LinearGrid grid = linear_grid(items, facts, row ? 16 : 0);
-  return {{source.finish(kernel_text(grad ? "pool_grad" : "pool"), grid.group, grid.grid)}};
+  const LinearGrid grid = linear_grid(items, facts, way == Way::row ? 16 : 0);
+  const char* name = way == Way::block ? "pool_grad_blocks" : grad ? "pool_grad" : "pool";
+  return {{source.finish(kernel_text(name), grid.group, grid.grid)}};
+}
+
+/// Windows that neither overlap nor reach before the input, and blocks that are small enough to be straight-line code.
+bool has_blocks(const bp_op& op) {
+  const bp_pool_attrs& attrs = sdk::attrs<bp_pool_attrs>(op);
+  int64_t cells = 1;
+  for (uint32_t axis = 0; axis < attrs.spatial_rank; ++axis) {
+    if (attrs.stride[axis] < attrs.window[axis] || attrs.dilation[axis] != 1 || attrs.pad_low[axis] != 0) return false;
+    cells *= std::min<int64_t>(attrs.stride[axis], 64);
+  }
+  return op.code == BP_OP_POOL_GRAD && cells <= 64;
 }
 
 std::string refuse_pool(const bp_op& op, const DeviceFacts&) {
@@ -110,7 +131,7 @@ std::string refuse_pool(const bp_op& op, const DeviceFacts&) {
 }
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
-  const auto add = [&](const char* name, bool row) {
+  const auto add = [&](const char* name, Way way) {
     Variant variant;
     variant.name = name;
     variant.prior = out.empty() ? 1 : 2;
@@ -118,14 +139,16 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     uint64_t window = 1;
     for (uint32_t axis = 0; axis < attrs.spatial_rank; ++axis) window *= static_cast<uint64_t>(attrs.window[axis]);
     // A window's elements, per result of a row; the gradient asks for each window whether an earlier element won.
-    variant.steps = window * (row ? static_cast<uint64_t>(op.outputs[0].shape[op.outputs[0].rank - 1]) : 1) *
+    variant.steps = window * (way == Way::row ? static_cast<uint64_t>(op.outputs[0].shape[op.outputs[0].rank - 1]) : 1) *
                     (op.code == BP_OP_POOL_GRAD ? window : 2);
+    if (way == Way::block) variant.steps = 0;
     variant.determinism = BP_DETERMINISM_DEVICE;
-    variant.build = [&op, facts, row] { return build(op, facts, row); };
+    variant.build = [&op, facts, way] { return build(op, facts, way); };
     out.push_back(std::move(variant));
   };
-  if (facts.cpu_like && facts.dialect == Dialect::opencl_c && op.code == BP_OP_POOL) add("item_per_row", true);
-  add("item_per_element", false);
+  if (facts.cpu_like && facts.dialect == Dialect::opencl_c && op.code == BP_OP_POOL) add("item_per_row", Way::row);
+  if (has_blocks(op)) add("item_per_block", Way::block);
+  add("item_per_element", Way::element);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ std::string number(size_t n) { return std::to_string(n); }
 void Source::add_buffer(std::string_view name, uint32_t dtype, Slot slot) {
   slot.element_size = sdk::dtype_size(dtype);
   launch_.slots.push_back(slot);
-  buffers_.push_back({std::string(name), dtype, false});
+  buffers_.push_back({std::string(name), dtype, false, false});
 }
 
 void Source::input(std::string_view name, uint32_t index, const bp_tensor_desc& desc) {
@@ -104,8 +104,16 @@ struct Access {
 };
 
 /// Four neighbours at once: what the dialect has for it, else element by element.
-Access accesses(Dialect dialect, bool aligned, uint32_t dtype, const std::string& name) {
+Access accesses(Dialect dialect, bool aligned, uint32_t dtype, const std::string& name, bool texels) {
   const std::string at = "(" + name + "_at + (i))";
+  if (texels) {
+    const auto one = [&](const char* more) { return "imageLoad(" + name + "_t1, " + at + more + ").x"; };
+    return {.load = one(""),
+            .store = {},
+            .load4 = aligned ? "imageLoad(" + name + "_t4, " + at + " >> 2)"
+                             : "make_float4(" + one("") + ", " + one(" + 1") + ", " + one(" + 2") + ", " + one(" + 3") + ")",
+            .store4 = {}};
+  }
   Access access{load_expression(dialect, dtype, name, at), store_statement(dialect, dtype, name, at, "(v)"), {}, {}};
   if (dtype == BP_F32 && dialect == Dialect::opencl_c) {
     access.load4 = "vload4(0, " + name + " + " + at + ")";
@@ -133,6 +141,31 @@ Access accesses(Dialect dialect, bool aligned, uint32_t dtype, const std::string
 
 }  // namespace
 
+/// Buffers of 32-bit elements that are only read, as long as there are places for them.
+void Source::choose_texel_buffers() {
+  for (uint32_t slot = 0; slot < buffers_.size(); ++slot) {
+    Buffer& buffer = buffers_[slot];
+    if (launch_.slots[slot].written || (buffer.dtype != BP_F32 && buffer.dtype != BP_I32)) continue;
+    const size_t wanted = buffer.vectors && buffer.dtype == BP_F32 ? 2 : 1;
+    if (launch_.texels.size() + wanted > facts_.max_texel_buffers) continue;
+    buffer.texels = true;
+    launch_.texels.push_back({slot, 1, buffer.dtype});
+    if (wanted == 2) launch_.texels.push_back({slot, 4, buffer.dtype});
+  }
+}
+
+std::string Source::texel_declarations() const {
+  std::string text;
+  size_t binding = buffers_.size() + 1;
+  for (const TexelBuffer& texels : launch_.texels) {
+    const bool real = texels.dtype == BP_F32;
+    text += "layout(set = 0, binding = " + number(binding++) + ", " + (texels.lanes == 4 ? "rgba32" : "r32") +
+            (real ? "f) uniform readonly imageBuffer " : "i) uniform readonly iimageBuffer ") + buffers_[texels.slot].name +
+            "_t" + number(texels.lanes) + ";\n";
+  }
+  return text;
+}
+
 std::string Source::render(std::string_view kernel_text, bool aligned) const {
   const Dialect dialect = facts_.dialect;
   const bool glsl = dialect == Dialect::glsl;
@@ -145,13 +178,14 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
     const Buffer& buffer = buffers_[slot];
     const std::string type(storage_type(dialect, buffer.dtype));
     const bool written = launch_.slots[slot].written;
-    const Access access = accesses(dialect, aligned, buffer.dtype, buffer.name);
+    const Access access = accesses(dialect, aligned, buffer.dtype, buffer.name, buffer.texels);
     text += "#define LOAD_" + buffer.name + "(i) " + access.load + "\n";
     if (written) text += "#define STORE_" + buffer.name + "(i, v) " + access.store + "\n";
     if (buffer.vectors) {
       text += "#define LOAD4_" + buffer.name + "(i) " + access.load4 + "\n";
       if (written) text += "#define STORE4_" + buffer.name + "(i, v) " + access.store4 + "\n";
     }
+    if (buffer.texels) continue;
     if (glsl) {
       const std::string head = "layout(std430, set = 0, binding = " + number(slot) + (written ? ") buffer " : ") readonly buffer ");
       face.globals += head + "Buffer_" + buffer.name + " { " + type + " " + buffer.name + "[]; };\n";
@@ -169,6 +203,7 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
   for (const std::string& name : words_) words += (glsl ? "  int " : "int ") + name + (glsl ? ";\n" : ", ");
   const std::string size = number(launch_.group[0]) + ", " + number(launch_.group[1]) + ", " + number(launch_.group[2]);
   if (glsl) {
+    face.globals += texel_declarations();
     face.globals += "layout(push_constant) uniform Words {\n" + offsets + (launch_.words_in_buffer ? "" : words) + "};\n";
     if (launch_.words_in_buffer) {
       face.globals += "layout(std140, set = 0, binding = " + number(buffers_.size()) + ") uniform WordBuffer {\n" +
@@ -207,6 +242,7 @@ Launch Source::finish(std::string_view kernel_text, std::array<uint32_t, 3> grou
   launch_.group = group;
   launch_.grid = grid;
   launch_.words_in_buffer = launch_.slots.size() + launch_.words.size() > facts_.max_words;
+  choose_texel_buffers();
   launch_.source = render(kernel_text, false);
   const bool gains = std::any_of(buffers_.begin(), buffers_.end(),
                                  [](const Buffer& b) { return b.vectors && b.dtype == BP_F32; });

@@ -12,6 +12,7 @@
 //   TO_INT(x) TO_UINT(x) TO_FLOAT(x)  conversions (neither C's nor GLSL's spelling works everywhere)
 //   TO_I64 TO_U64 TO_F64              the same, where the device has the type
 //   AS_INT(f) AS_FLOAT(i) AS_U64(f64) FMA(a,b,c) ABS(f) RINT(f) MUL_HI(u,u) IS_NAN(f) UNROLL   INF NAN_VALUE LOWEST
+//   QUOTIENT(a, b)                    of ints, a >= 0, b > 0: the fastest way to a / b
 //   INDEPENDENT_ITERATIONS            before a loop: no iteration reads what another writes, so it may become vector code (a
 //                                     driver complains where it cannot: a nested loop or a library function)
 //   NO_CONTRACT                       first in a block: products there are not fused with sums; with it, variables whose
@@ -73,7 +74,10 @@ class Source {
     std::string name;
     uint32_t dtype;
     bool vectors;
+    bool texels;  ///< read through texel buffers
   };
+  void choose_texel_buffers();
+  std::string texel_declarations() const;
   std::string render(std::string_view kernel_text, bool aligned) const;
   void add_buffer(std::string_view name, uint32_t dtype, Slot slot);
 

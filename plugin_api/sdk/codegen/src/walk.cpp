@@ -53,7 +53,7 @@ void declare_walk(Source& source, std::string_view name, const Walk& walk) {
       continue;
     }
     source.param(prefix + "_n" + a, walk.extents[axis]);
-    body += "int " + prefix + "_r" + a + " = TO_INT(TO_UINT(" + rest + ") / TO_UINT(" + prefix + "_n" + a + ")); ";
+    body += "int " + prefix + "_r" + a + " = QUOTIENT(" + rest + ", " + prefix + "_n" + a + "); ";
     body += "int " + prefix + "_c" + a + " = " + rest + " - " + prefix + "_r" + a + " * " + prefix + "_n" + a + "; ";
   }
   for (size_t o = 0; o < walk.strides.size(); ++o) {
