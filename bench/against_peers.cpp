@@ -3,7 +3,9 @@
 // the same driver, and against that library's best setting where it has settings, all interleaved.
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "peer.h"
 #include "rows.h"
@@ -31,6 +33,14 @@ void check(const Case& c, const Expected& right, PeerCall& call, const std::stri
   if (!d.ok()) throw Error("[bench] " + who + " is wrong by " + std::to_string(d.error) + " of the largest");
 }
 
+void write_detail(const Case& c, const std::string& peer, const std::string& setting, double us, const std::string& why) {
+  if (settings().details.empty()) return;
+  nlohmann::ordered_json line = {{"device", settings().device}, {"peer", peer}, {"case", c.name}, {"setting", setting}};
+  if (why.empty()) line["us"] = us;
+  else line["why"] = why;
+  std::ofstream(settings().details, std::ios::app) << line.dump() << '\n';
+}
+
 /// Settings worth trying, the fastest first. All are tried on the first problem of a run, later only the best of those.
 std::vector<std::string>& settings_to_try(Peer& peer) {
   static std::map<std::string, std::vector<std::string>> known;
@@ -49,8 +59,9 @@ std::string best_setting(Peer& peer, const Case& c, const Expected& right, const
       const std::unique_ptr<PeerCall> call = peer.matmul(p.m, p.n, p.k, p.a(), p.b());
       check(c, right, *call, name);
       order.emplace_back(quick_time(call->contestant(), 5'000'000, 50'000'000), name);
-    } catch (const std::exception&) {
-      continue;  // not every setting fits every problem
+      write_detail(c, peer.name(), name, order.back().first * 1e-3, "");
+    } catch (const std::exception& error) {  // not every setting fits every problem
+      write_detail(c, peer.name(), name, 0, error.what());
     }
   }
   if (order.empty()) return names[0];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 
 #include "backplane/host/error.h"
+#include "rows.h"
 
 namespace backplane::bench {
 
@@ -16,10 +16,7 @@ std::vector<float> random_floats(int64_t count, uint64_t seed) {
   return values;
 }
 
-host::DevicePtr device_under_test() {
-  const char* name = std::getenv("BACKPLANE_BENCH_DEVICE");
-  return host::Registry::instance().open(name != nullptr ? name : "cpu");
-}
+host::DevicePtr device_under_test() { return host::Registry::instance().open(settings().device); }
 
 host::DevicePtr null_device() {
   // Made for tests, so no ordinary search finds it: it lies beside the other test plugins of this build.

@@ -13,7 +13,7 @@
 
 namespace backplane::bench {
 
-/// The device named by BACKPLANE_BENCH_DEVICE, or "cpu".
+/// The device named by --device.
 host::DevicePtr device_under_test();
 /// The plugin of tests/plugins/null, which does nothing; throws when the build has none.
 host::DevicePtr null_device();

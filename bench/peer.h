@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a user would pick instead, run beside ours on the same problem. A peer is optional: without its library there are
 // no rows of it. oneDNN and CLBlast are linked where CMake finds them; others come as a library that exports the C
-// interface of peer_library.h and is named in BACKPLANE_BENCH_PEERS.
+// interface of peer_library.h and is named by --peers.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A peer that bench loads at run time (BACKPLANE_BENCH_PEERS, paths separated by colons): for libraries that are built by
+/* A peer that bench loads at run time (--peers=, paths separated by colons): for libraries that are built by
  * hand and that nothing here depends on. Calls come from one thread. */
 #pragma once
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which peers there are: those that were linked, and those that BACKPLANE_BENCH_PEERS names.
+// Which peers there are: those that were linked, and those that --peers names.
 #include <dlfcn.h>
 
-#include <cstdlib>
 #include <sstream>
 
 #include "peer.h"
 #include "peer_library.h"
+#include "rows.h"
 
 namespace backplane::bench {
 
@@ -54,11 +54,10 @@ class LoadedPeer : public Peer {
 
 std::vector<std::shared_ptr<Peer>> make_loaded_peers() {
   std::vector<std::shared_ptr<Peer>> peers;
-  const char* paths = std::getenv("BACKPLANE_BENCH_PEERS");
-  std::istringstream list(paths != nullptr ? paths : "");
+  std::istringstream list(settings().peers);
   for (std::string path; std::getline(list, path, ':');) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: libraries with threads do not survive it
-    if (library == nullptr) throw Error("[bench] BACKPLANE_BENCH_PEERS: " + std::string(dlerror()));
+    if (library == nullptr) throw Error("[bench] --peers: " + std::string(dlerror()));
     const auto open = reinterpret_cast<backplane_bench_peer_v1_fn>(dlsym(library, "backplane_bench_peer_v1"));
     if (open == nullptr) throw Error("[bench] " + path + " does not export backplane_bench_peer_v1");
     const backplane_bench_peer* peer = open(0);

@@ -32,6 +32,14 @@ void add_row(const std::string& name, F body) {
   })->Iterations(1)->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
+/// What the command line says.
+struct Settings {
+  std::string device = "cpu";  ///< selector of the device under test
+  std::string details;         ///< file that gets one line of JSON per variant and case; none when empty
+  std::string peers;           ///< libraries of peer_library.h, separated by colons
+};
+const Settings& settings();
+
 /// Cores that the device under test uses: BACKPLANE_NUM_THREADS, or all.
 int cores_used();
 

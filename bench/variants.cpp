@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows "variants/<case>": what the device's default takes, what its best variant takes, and what became of the others.
-// BACKPLANE_BENCH_DETAILS names a file that gets one line of JSON for each variant of each case.
-#include <cstdlib>
+// The file
+// of --details gets one line of JSON for each variant of each case.
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -13,9 +13,8 @@ namespace backplane::bench {
 namespace {
 
 void write_details(const Case& c, const Trial& trial) {
-  const char* path = std::getenv("BACKPLANE_BENCH_DETAILS");
-  if (path == nullptr) return;
-  std::ofstream out(path, std::ios::app);
+  if (settings().details.empty()) return;
+  std::ofstream out(settings().details, std::ios::app);
   for (const Tried& t : trial.tried) {
     nlohmann::ordered_json line = {{"device", device_under_test()->name()},
                                    {"threads", cores_used()},
