@@ -165,8 +165,8 @@ constexpr std::string_view kAxisDoc = "the axis to sort along, negative counts f
 
 const OpDef op::sort = {
     .name = "sort",
-    .doc = "(values, indices) of x in ascending order along `axis`: values[j] = x[indices[j]], indices i32. Equal elements "
-           "keep their order, also when descending; NaN is larger than every number.",
+    .doc = "(values, indices) of x in ascending order along `axis`: values[j] = x[indices[j]], indices i32. Equal "
+           "elements keep their order, also when descending; NaN is larger than every number.",
     .outputs = 2,
     .attrs = {{"axis", AttrKind::integer, int64_t{-1}, kAxisDoc},
               {"descending", AttrKind::boolean, false, "the largest first"}},
@@ -191,8 +191,8 @@ const OpDef op::sort = {
 
 const OpDef op::top_k = {
     .name = "top_k",
-    .doc = "(values, indices) of the k largest elements along `axis`, the largest first, or of the k smallest: the first k of "
-           "sort's order.",
+    .doc = "(values, indices) of the k largest elements along `axis`, the largest first, or of the k smallest: the first "
+           "k of sort's order.",
     .outputs = 2,
     .attrs = {{"k", AttrKind::integer, int64_t{0}, "how many, at most x's extent", true},
               {"axis", AttrKind::integer, int64_t{-1}, kAxisDoc},

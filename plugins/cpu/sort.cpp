@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SORT and TOP_K: rows are read as unsigned keys in sorting order, each with its position, so that one order of integers
-// serves every dtype and direction, ties and NaN included.
+// SORT and TOP_K: rows are read as unsigned keys in sorting order, each with its position, so that one order of
+// integers serves every dtype and direction, ties and NaN included.
 //
 //   radix     byte by byte from the lowest (LSD), which is stable; for rows that pay for its counting
 //   compare   std::sort of (key, position), no two of which are equal; std::nth_element before it where k is smaller

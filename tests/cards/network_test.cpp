@@ -313,7 +313,8 @@ TEST_F(Normalize, LayerBatchAndRootMeanSquare) {
     bool per_position;
   };
   for (const Kind& k : {Kind{{6, 50}, 2, true}, Kind{{3, 4, 1030}, 4, true}, Kind{{3, 5, 6}, 6, true},
-                        Kind{{8, 5, 6, 7}, 13, false}, Kind{{4, 3, 40}, 5, false}, Kind{{70, 1000}, 2, true}}) {
+                        Kind{{8, 5, 6, 7}, 13, false}, Kind{{4, 3, 40}, 5, false}, Kind{{70, 1000}, 2, true},
+                        Kind{{600, 21}, 2, true}}) {
     for (uint32_t kind : {BP_NORMALIZE_MEAN_VARIANCE, BP_NORMALIZE_RMS}) {
       for (uint32_t dtype : {BP_F32, BP_F16}) {
         for (bool statistics : {false, true}) {

@@ -128,6 +128,8 @@ void declare_lanes(Source& source, uint32_t width, uint32_t dtype) {
   else {
     source.text(kOpenClLanes);
     source.text("#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))");
+    // PoCL's vstore16 stores four lanes at a time.
+    if (facts.cpu_like) source.text("typedef LANES lanes_unaligned __attribute__((aligned(4)));");
     source.text(fold("sum", width, "(", " + "));
     source.text(fold("top", width, "fmax(", ", "));
     source.text("#define LANES_SUM(v) lanes_sum(v)\n#define LANES_TOP(v) lanes_top(v)");
@@ -166,7 +168,8 @@ void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, 
     store = "STORE4_" + x + "(i, v)";
   } else if (step == 1 && !glsl && dtype == BP_F32) {
     whole = "vload" + w + "(0, " + here + ")";
-    store = "vstore" + w + "(v, 0, " + here + ")";
+    const bool own = source.facts().cpu_like;
+    store = own ? "*(__global lanes_unaligned*)(" + here + ") = v" : "vstore" + w + "(v, 0, " + here + ")";
   } else if (step == 1 && !glsl && dtype == BP_F16) {
     whole = "vload_half" + w + "(0, " + here + ")";
     store = "vstore_half" + w + "_rte(v, 0, " + here + ")";

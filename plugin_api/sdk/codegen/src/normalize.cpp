@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // NORMALIZE and NORMALIZE_GRAD: which forms to offer. The gradient first adds up dscale and dshift, each group of their
-// terms by itself and without atomics, then computes dx, which may lie over dy or x.
+// terms by itself and without atomics, then computes dx, which may lie over dy or x. Where dscale and dshift have one
+// element per group (batch norm), the sums that dx needs are theirs and one launch does both; where they have one per
+// place in a group (layer norm), a CPU's work-items carry sums of their own from group to group.
 #include <algorithm>
 
 #include "lanes.h"
@@ -56,26 +58,61 @@ void for_each_sums(const bp_op& op, const DeviceFacts& facts, bool plain, Visit&
   }
 }
 
+/// dscale and dshift have extents of 1 on exactly the axes that are, or are not, normalised over.
+bool sums_are_along(const bp_op& op, bool groups) {
+  const uint32_t axes = sdk::attrs<bp_normalize_attrs>(op).axes;
+  const bp_tensor_desc& x = op.inputs[1];
+  for (uint32_t i = 0; i < x.rank; ++i) {
+    const bool summed = ((axes >> i & 1u) != 0) == groups;
+    for (const bp_tensor_desc* sums : {op.outputs + 1, op.outputs + 2}) {
+      if (sums->shape[i] != (summed ? 1 : x.shape[i])) return false;
+    }
+  }
+  return true;
+}
+
+/// One scale, dscale and dshift for each group.
+bool has_sums_per_group(const bp_op& op) {
+  if (op.code != BP_OP_NORMALIZE_GRAD || !sums_are_along(op, true)) return false;
+  const NormalizeGroups g(op, {}, NormalizeStep::gradient);
+  const auto& scale = g.inside.strides[2];
+  return std::all_of(scale.begin(), scale.end(), [](int64_t stride) { return stride == 0; });
+}
+
+NormalizeStep step_of(const bp_op& op) {
+  if (op.code == BP_OP_NORMALIZE) return NormalizeStep::normalize;
+  return has_sums_per_group(op) ? NormalizeStep::gradient_and_sums : NormalizeStep::gradient;
+}
+
+/// The launches that sum dscale and dshift apart from dx; with carriers only what is left of them.
+template <class Visit>
+void for_each_sums_apart(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain,
+                         Visit&& visit) {
+  if (step_of(op) != NormalizeStep::gradient || form.carriers != 0) return;
+  for_each_sums(op, facts, plain, visit);
+}
+
 Recipe build(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
   Recipe recipe;
-  if (op.code == BP_OP_NORMALIZE) {
-    build_normalize(NormalizeGroups(op, facts, NormalizeStep::normalize), form, 0, recipe);
-    return recipe;
-  }
   uint64_t workspace = 0;
-  for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
+  for_each_sums_apart(op, facts, form, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
     build_normalize(sums, sums_as, workspace, recipe);
     workspace += normalize_workspace(sums, sums_as);
   });
-  const NormalizeGroups gradient(op, facts, NormalizeStep::gradient);
-  if (gradient.inside.count != 0) build_normalize(gradient, form, workspace, recipe);
+  const NormalizeGroups groups(op, facts, step_of(op));
+  if (groups.inside.count != 0) build_normalize(groups, form, workspace, recipe);
+  if (form.carriers != 0) {
+    const NormalizeGroups sums(op, facts, NormalizeStep::parameter_sums);
+    NormalizeForm fold = lanes_form(sums);
+    fold.parts = form.carriers;
+    fold_normalize_parts(sums, fold, workspace, recipe);
+  }
   return recipe;
 }
 
 uint64_t workspace_of(const bp_op& op, const DeviceFacts& facts, const NormalizeForm& form, bool plain) {
-  if (op.code == BP_OP_NORMALIZE) return normalize_workspace({op, facts, NormalizeStep::normalize}, form);
-  uint64_t bytes = normalize_workspace({op, facts, NormalizeStep::gradient}, form);
-  for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
+  uint64_t bytes = normalize_workspace({op, facts, step_of(op)}, form);
+  for_each_sums_apart(op, facts, form, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
     bytes += normalize_workspace(sums, sums_as);
   });
   return bytes;
@@ -84,22 +121,21 @@ uint64_t workspace_of(const bp_op& op, const DeviceFacts& facts, const Normalize
 /// Three passes over a group or its part, then its parts. What a team shares is not counted on.
 uint64_t steps_of(const NormalizeGroups& groups, const NormalizeForm& form) {
   const int64_t lanes = !form.team && form.along ? form.width : 1;
-  return static_cast<uint64_t>(3 * (groups.inside.count / (form.parts * lanes) + lanes) + 4 * form.parts) + 1024;
+  const int64_t own = form.carriers != 0 ? (groups.kept.count + form.carriers - 1) / form.carriers : 1;
+  return static_cast<uint64_t>(own * 3 * (groups.inside.count / (form.parts * lanes) + lanes) + 4 * form.parts) + 1024;
 }
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
-  const NormalizeGroups g(op, facts, op.code == BP_OP_NORMALIZE ? NormalizeStep::normalize : NormalizeStep::gradient);
+  const NormalizeGroups g(op, facts, step_of(op));
   const auto add = [&](std::string name, const NormalizeForm& form, bool plain = false) {
     Variant variant;
     variant.name = std::move(name);
     variant.prior = out.empty() ? 1 : 2;
     variant.workspace = workspace_of(op, facts, form, plain);
     variant.steps = steps_of(g, form);
-    if (op.code == BP_OP_NORMALIZE_GRAD) {
-      for_each_sums(op, facts, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
-        variant.steps = std::max(variant.steps, steps_of(sums, sums_as));
-      });
-    }
+    for_each_sums_apart(op, facts, form, plain, [&](const NormalizeGroups& sums, const NormalizeForm& sums_as) {
+      variant.steps = std::max(variant.steps, steps_of(sums, sums_as));
+    });
     variant.determinism = BP_DETERMINISM_RUN;
     variant.build = [&op, facts, form, plain] { return build(op, facts, form, plain); };
     out.push_back(std::move(variant));
@@ -124,7 +160,15 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     const uint32_t size = std::max(group_size(facts, 4 * facts.subgroup_size), facts.subgroup_size);
     add("group_per_subgroup", {.team = true, .kind = Team::subgroup, .group = size});
   };
+  const auto list_carriers = [&] {
+    const bool fits = g.step == NormalizeStep::gradient && sums_are_along(op, false) && facts.cpu_like &&
+                      lanes.along && lanes.width > 1 && g.inside.extents.size() == 1;
+    NormalizeForm form = lanes;
+    form.carriers = 4 * static_cast<int64_t>(facts.compute_units) * form.group;
+    if (fits && groups >= 4 * form.carriers) add("group_per_item@w=" + number(form.width) + ",carried", form);
+  };
   if (few) list_parts();
+  list_carriers();
   if (facts.cpu_like || !lanes.along) list_lanes();
   const bool short_groups = n <= 32 * static_cast<int64_t>(facts.subgroup_size);
   if (short_groups) list_subgroups();

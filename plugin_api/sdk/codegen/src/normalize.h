@@ -14,8 +14,9 @@
 
 namespace backplane::codegen {
 
-/// The three things to do; the numbers are OP of the texts.
-enum class NormalizeStep { normalize = 1, gradient = 2, parameter_sums = 3 };
+/// What to do; the numbers are OP of the texts. The last is the gradient (OP 2), which in passing also sums up those of
+/// scale and shift, where each group has one of either.
+enum class NormalizeStep { normalize = 1, gradient = 2, parameter_sums = 3, gradient_and_sums = 4 };
 
 struct NormalizeOperand {
   std::string name;
@@ -50,10 +51,16 @@ struct NormalizeForm {
   bool along = true;
   uint32_t width = 1;  ///< lanes
   int64_t parts = 1;   ///< above 1: two launches, by way of the workspace
+  /// Above 0: the gradient's work-items are so many, and each adds up what its groups give to dscale and dshift, element
+  /// by element, in the workspace: one reading of x and dy serves both.
+  int64_t carriers = 0;
 };
 
 uint64_t normalize_workspace(const NormalizeGroups& groups, const NormalizeForm& form);
 /// Appends the launches of one step; its part of the workspace begins at `workspace`.
 void build_normalize(const NormalizeGroups& groups, const NormalizeForm& form, uint64_t workspace, Recipe& recipe);
+/// Only the last of the two launches that form.parts > 1 means; whoever filled the workspace, did so in its layout.
+void fold_normalize_parts(const NormalizeGroups& groups, const NormalizeForm& form, uint64_t workspace,
+                          Recipe& recipe);
 
 }  // namespace backplane::codegen

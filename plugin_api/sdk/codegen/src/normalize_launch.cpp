@@ -5,6 +5,7 @@
 
 #include "backplane/sdk/program.hpp"
 #include "dialect.h"
+#include "lane_loops.h"
 #include "lanes.h"
 #include "normalize.h"
 
@@ -64,7 +65,12 @@ void declare(Source& source, const NormalizeGroups& g, const NormalizeForm& form
   }
   const uint32_t dtype = compute_dtype(g.x().dtype);
   if (phase != 0) source.workspace("partial", dtype, workspace, 2 * g.kept.count * form.parts, phase == 1);
-  source.define("OP", static_cast<int>(g.step));
+  if (form.carriers != 0) source.workspace("partial", dtype, workspace, 2 * g.inside.count * form.carriers, true);
+  const bool sums_too = g.step == NormalizeStep::gradient_and_sums;
+  source.define("OP", static_cast<int>(sums_too ? NormalizeStep::gradient : g.step));
+  source.define("SUMS_PER_GROUP", sums_too);
+  source.define("CARRIES", form.carriers != 0);
+  if (form.carriers != 0) source.param("carriers", form.carriers);
   source.define("PHASE", phase);
   source.define("RMS", g.rms);
   source.define("STATISTICS", g.statistics);
@@ -82,6 +88,9 @@ void declare(Source& source, const NormalizeGroups& g, const NormalizeForm& form
   source.param("parts", form.parts);
   source.param("part_length", (g.inside.count + form.parts - 1) / form.parts);
 }
+
+/// The sums of parts are all there is to do, so that one work-item does it for a group, not one for each part.
+bool folds_only(const NormalizeGroups& g, int phase) { return phase == 2 && g.step == NormalizeStep::parameter_sums; }
 
 Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phase, uint64_t workspace) {
   static constexpr const char* kNames[] = {"normalize.items", "normalize.items_fold", "normalize.items_map"};
@@ -126,22 +135,27 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
     declare_lane_access(source, o.name, o.desc.dtype, form.width, form.along ? place : lane,
                         o.from == Slot::From::output);
   }
-  if (phase != 0) declare_lane_access(source, "partial", compute_dtype(g.x().dtype), form.width, 1, phase == 1);
+  if (phase != 0 || form.carriers != 0) {
+    declare_lane_access(source, "partial", compute_dtype(g.x().dtype), form.width, 1, phase != 2);
+  }
   source.define("CENTER", g.rms ? "LANES_OF(ZERO)" : "GET_mean(AT(mean), LEFT, ZERO)");
   kept.strides.push_back(first_lane);
   declare_walk(source, "KEPT", kept);
   declare_walk(source, "INSIDE", inside);
-  source.define("ALONG", form.along);
-  const int64_t units = bundles * (phase == 0 ? 1 : form.parts);
+  declare_lane_loops(source, form.along, form.width);
+  const int64_t units = bundles * (phase == 0 || folds_only(g, phase) ? 1 : form.parts);
   int64_t per_item = 1;
-  if (g.facts.cpu_like && form.group == 1) {
+  if (form.carriers != 0) {
+    per_item = (units + form.carriers - 1) / form.carriers;
+  } else if (g.facts.cpu_like && form.group == 1) {
     const int64_t elements = g.inside.count / form.parts * (form.along ? 1 : form.width);
     per_item = std::clamp<int64_t>(kItemElements / std::max<int64_t>(1, elements), 1,
                                    std::max<int64_t>(1, units / (4 * g.facts.compute_units)));
   }
   source.param("units", units);
   source.param("units_per_item", per_item);
-  const LinearGrid grid = linear_grid((units + per_item - 1) / per_item, g.facts, form.group);
+  const int64_t items = form.carriers != 0 ? form.carriers : (units + per_item - 1) / per_item;
+  const LinearGrid grid = linear_grid(items, g.facts, form.group);
   return source.finish(kernel_text("normalize_items"), grid.group, grid.grid);
 }
 
@@ -183,8 +197,10 @@ NormalizeGroups::NormalizeGroups(const bp_op& o, const DeviceFacts& f, Normalize
       out("y", 0, true, true), out("mean", 1, statistics, false), out("rstd", 2, statistics, false);
       break;
     case NormalizeStep::gradient:
+    case NormalizeStep::gradient_and_sums:
       in("x", 1), in("dy", 0), in("scale", 4), in("mean", 2, true, false), in("rstd", 3, true, false);
       out("y", 0, true, true);
+      if (step == NormalizeStep::gradient_and_sums) out("dscale", 1, true, false), out("dshift", 2, true, false);
       break;
     case NormalizeStep::parameter_sums: {
       in("x", 1), in("dy", 0), in("mean", 2), in("rstd", 3);
@@ -202,17 +218,19 @@ NormalizeGroups::NormalizeGroups(const bp_op& o, const DeviceFacts& f, Normalize
 bool NormalizeGroups::dense(bool along) const {
   const Walk& walk = along ? inside : kept;
   // A sum is dense when what it reads is: x and dy.
-  const size_t other = step == NormalizeStep::normalize           ? 3
-                       : step == NormalizeStep::gradient && along ? 3
-                       : step == NormalizeStep::gradient          ? 5
-                                                                  : 1;
+  const size_t other = step == NormalizeStep::parameter_sums ? 1 : step == NormalizeStep::normalize || along ? 3 : 5;
   return !walk.extents.empty() && walk.strides[0].back() == 1 && walk.strides[other].back() == 1;
 }
 
 uint64_t normalize_workspace(const NormalizeGroups& groups, const NormalizeForm& form) {
-  if (form.parts == 1) return 0;
+  const int64_t elements = form.parts > 1 ? groups.kept.count * form.parts : groups.inside.count * form.carriers;
   const uint64_t element = groups.x().dtype == BP_F64 ? 8 : 4;
-  return (static_cast<uint64_t>(2 * groups.kept.count * form.parts) * element + 63) / 64 * 64;
+  return (static_cast<uint64_t>(2 * elements) * element + 63) / 64 * 64;
+}
+
+void fold_normalize_parts(const NormalizeGroups& groups, const NormalizeForm& form, uint64_t workspace,
+                          Recipe& recipe) {
+  recipe.launches.push_back(build_items(groups, form, 2, workspace));
 }
 
 void build_normalize(const NormalizeGroups& groups, const NormalizeForm& form, uint64_t workspace, Recipe& recipe) {

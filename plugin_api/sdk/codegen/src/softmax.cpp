@@ -8,6 +8,7 @@
 #include "backplane/sdk/op.hpp"
 #include "dialect.h"
 #include "family.h"
+#include "lane_loops.h"
 #include "lanes.h"
 #include "source.h"
 #include "team.h"
@@ -79,6 +80,8 @@ struct Form {
 
 uint32_t compute_dtype(uint32_t dtype) { return dtype == BP_F64 ? BP_F64 : BP_F32; }
 
+int64_t part_length(const Rows& rows, const Form& form) { return (rows.n + form.parts - 1) / form.parts; }
+
 /// Arguments and definitions that all forms share.
 void declare(Source& source, const Rows& rows, const Form& form, int phase) {
   source.input("a", 0, rows.op.inputs[0]);
@@ -101,7 +104,7 @@ void declare(Source& source, const Rows& rows, const Form& form, int phase) {
   }
   if (phase == 0) return;
   source.param("parts", form.parts);
-  source.param("part_length", (rows.n + form.parts - 1) / form.parts);
+  source.param("part_length", part_length(rows, form));
 }
 
 Launch build_items(const Rows& rows, const Form& form, int phase) {
@@ -124,11 +127,13 @@ Launch build_items(const Rows& rows, const Form& form, int phase) {
   for (size_t i = 0; i < rows.names.size(); ++i) {
     const int64_t step = form.along ? rows.steps[i] : rows.walk.strides[i].back();
     const bool written = i + 1 == rows.names.size();
-    declare_lane_access(source, rows.names[i], rows.dtype, form.width, step, written);
+    const bool fours = std::all_of(walk.strides[i].begin(), walk.strides[i].end(), [](int64_t s) { return s % 4 == 0; }) &&
+                       (form.along || rows.steps[i] % 4 == 0) && (phase == 0 || part_length(rows, form) % 4 == 0);
+    declare_lane_access(source, rows.names[i], rows.dtype, form.width, step, written, fours);
   }
   walk.strides.push_back(first_lane);
   declare_walk(source, "ROWS", walk);
-  source.define("ALONG", form.along);
+  declare_lane_loops(source, form.along, form.width);
   source.define("KEEP", !form.online && phase == 0 && rows.facts.cpu_like && compute_dtype(rows.dtype) == rows.dtype &&
                             rows.op.code == BP_OP_SOFTMAX);
   const int64_t length = phase == 0 ? rows.n : rows.n / form.parts;

@@ -164,7 +164,7 @@ class Lister {
     else slice_ = std::clamp<int64_t>(p_.rows() * p_.k / (8 * facts.compute_units), 256, 16384);
   }
   void list() {
-    // One work-item a row leaves a GPU idle when there are few rows; a work-group a row needs local memory that is fast.
+    // A work-group's local memory is fast where it is not ordinary memory.
     const bool groups_first = !facts_.cpu_like && p_.n > kItemRun;
     if (p_.k <= kMostSelected && p_.n > kItemRun) list_selection();
     if (groups_first) list_groups();
@@ -183,7 +183,8 @@ class Lister {
   void list_groups() {
     const int64_t room = facts_.local_bytes / (p_.wide ? 12 : 8);
     const int64_t run = std::min({power_of_two(p_.n), power_of_two(room / 2 + 1), kMostGroupRun});
-    const uint32_t group = group_size(facts_, static_cast<uint32_t>(std::min<int64_t>(run / 2, facts_.cpu_like ? 32 : 256)));
+    const int64_t wish = std::min<int64_t>(run / 2, facts_.cpu_like ? 32 : 256);
+    const uint32_t group = group_size(facts_, static_cast<uint32_t>(wish));
     if (run < 4 || group < 2) return;
     add("groups@run=" + number(run), {.team = true, .run = run, .group = group, .slice = slice_});
   }
@@ -216,7 +217,8 @@ class Lister {
 };
 
 std::string refuse_sort(const bp_op& op, const DeviceFacts& facts) {
-  return op.inputs[0].dtype == BP_F64 && !facts.i64 ? "f64 is sorted as 64-bit integers, which this device has not" : "";
+  const bool lacking = op.inputs[0].dtype == BP_F64 && !facts.i64;
+  return lacking ? "f64 is sorted as 64-bit integers, which this device has not" : "";
 }
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) { Lister(op, facts, out).list(); }
