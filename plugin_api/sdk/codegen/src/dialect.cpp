@@ -132,6 +132,19 @@ FN float4 operator*(float a, float4 b) { return b * a; }
 #define i64 long long
 #define u64 unsigned long long
 #define f64 double
+// By the instructions themselves: cuda_fp16.h would have to be found at run time.
+#ifdef __CUDA_ARCH__
+FN float bp_half_to_float(unsigned short h) {
+  float f;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
+  return f;
+}
+FN unsigned short bp_float_to_half(float f) {
+  unsigned short h;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+  return h;
+}
+#endif
 )";
 
 constexpr std::string_view kNumbers = R"(
@@ -178,7 +191,7 @@ struct StorageTypes {
 };
 constexpr StorageTypes kStorage[] = {
     {BP_F32, "float", "float", "float", "float"},      {BP_F64, "double", "double", "double", "f64"},
-    {BP_F16, "half", "float16_t", "__half", "float"},  {BP_BF16, "ushort", "uint16_t", "unsigned short", "float"},
+    {BP_F16, "half", "float16_t", "unsigned short", "float"},  {BP_BF16, "ushort", "uint16_t", "unsigned short", "float"},
     {BP_I32, "int", "int", "int", "int"},              {BP_I64, "long", "int64_t", "long long", "i64"},
     {BP_BOOL, "uchar", "uint8_t", "unsigned char", "bool"},
 };
@@ -217,7 +230,7 @@ std::string load_expression(Dialect dialect, uint32_t dtype, std::string_view na
   switch (dtype) {
     case BP_F16:
       if (dialect == Dialect::opencl_c) return join({"vload_half(", index, ", ", name, ")"});
-      return dialect == Dialect::glsl ? join({"float(", element, ")"}) : join({"__half2float(", element, ")"});
+      return dialect == Dialect::glsl ? join({"float(", element, ")"}) : join({"bp_half_to_float(", element, ")"});
     case BP_BF16:
       return join({"bp_bf16_to_f32(TO_UINT(", element, "))"});
     case BP_BOOL:
@@ -234,7 +247,7 @@ std::string store_statement(Dialect dialect, uint32_t dtype, std::string_view na
     case BP_F16:
       if (dialect == Dialect::opencl_c) return join({"vstore_half_rte(", value, ", ", index, ", ", name, ")"});
       return dialect == Dialect::glsl ? join({element, " = float16_t(", value, ")"})
-                                      : join({element, " = __float2half_rn(", value, ")"});
+                                      : join({element, " = bp_float_to_half(", value, ")"});
     case BP_BF16:
       return join({element, " = ", dialect == Dialect::glsl ? "uint16_t" : "(unsigned short)", "(bp_f32_to_bf16(", value,
                    "))"});

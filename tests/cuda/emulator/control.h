@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What tests tell the emulated driver, beside CUDA's own functions.
+#pragma once
+
+#include <cstdint>
+
+extern "C" {
+/// From now on, after `after` more calls, `count` calls of `call` ("cuMemAlloc"; -1: all) return `code` and do nothing.
+void cuda_emulator_fail(const char* call, int code, int after, int count);
+/// Faults and breakage are forgotten.
+void cuda_emulator_reset();
+/// Bytes of device memory that are allocated.
+uint64_t cuda_emulator_memory_used();
+}
