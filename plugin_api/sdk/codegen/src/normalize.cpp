@@ -12,6 +12,7 @@ namespace backplane::codegen {
 namespace {
 
 constexpr int64_t kPartLength = 2048;  // least elements of a part of a group
+constexpr int64_t kMostHeld = 16;      // elements of a group that a work-item keeps in registers
 constexpr int64_t kLongGroup = 65536;  // a CPU cuts groups from this length on when there are fewer than cores
 
 std::string number(int64_t n) { return std::to_string(n); }
@@ -155,24 +156,37 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     const std::string name = lanes.along ? "group_per_item@w=" : "groups_per_item@w=";
     if (lanes.width > 1 || !lanes.along) add(name + number(lanes.width), lanes);
   };
+  const auto list_team = [&](const std::string& of, NormalizeForm form, uint32_t members) {
+    if (n <= kMostHeld * members) {
+      NormalizeForm holding = form;
+      for (holding.held = 1; holding.held * members < n;) holding.held *= 2;
+      add(of + (of.find('@') == of.npos ? "@" : ",") + "held=" + number(holding.held), holding);
+    }
+    add(of, form);
+  };
   const auto list_subgroups = [&] {
     if (!facts.subgroup_arithmetic || facts.subgroup_size < 2 || g.x().dtype == BP_F64) return;
     const uint32_t size = std::max(group_size(facts, 4 * facts.subgroup_size), facts.subgroup_size);
-    add("group_per_subgroup", {.team = true, .kind = Team::subgroup, .group = size});
+    list_team("group_per_subgroup", {.team = true, .kind = Team::subgroup, .group = size}, facts.subgroup_size);
   };
   const auto list_carriers = [&] {
+    // llvmpipe's loads and stores of what is carried cost more than they save.
     const bool fits = g.step == NormalizeStep::gradient && sums_are_along(op, false) && facts.cpu_like &&
-                      lanes.along && lanes.width > 1 && g.inside.extents.size() == 1;
+                      facts.dialect == Dialect::opencl_c && lanes.along && lanes.width > 1 && g.inside.extents.size() == 1;
     NormalizeForm form = lanes;
     form.carriers = 4 * static_cast<int64_t>(facts.compute_units) * form.group;
     if (fits && groups >= 4 * form.carriers) add("group_per_item@w=" + number(form.width) + ",carried", form);
   };
+  const bool short_groups = n <= 32 * static_cast<int64_t>(facts.subgroup_size);
+  // llvmpipe's loads are slow, and a subgroup that holds its group of elements needs the fewest.
+  const bool held_first = facts.cpu_like && facts.dialect == Dialect::glsl && lanes.along && lanes.width > 1 &&
+                          n <= kMostHeld * facts.subgroup_size;
   if (few) list_parts();
   list_carriers();
+  if (held_first) list_subgroups();
   if (facts.cpu_like || !lanes.along) list_lanes();
-  const bool short_groups = n <= 32 * static_cast<int64_t>(facts.subgroup_size);
-  if (short_groups) list_subgroups();
-  if (team > 1) add("group_per_group@g=" + number(team), {.team = true, .group = team});
+  if (short_groups && !held_first) list_subgroups();
+  if (team > 1) list_team("group_per_group@g=" + number(team), {.team = true, .group = team}, team);
   if (!short_groups) list_subgroups();
   if (!few) list_parts();
   add("group_per_item", {.group = items_group(facts)}, true);

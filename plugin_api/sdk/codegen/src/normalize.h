@@ -50,6 +50,7 @@ struct NormalizeForm {
   uint32_t group = 1;  ///< work-items of a work-group
   bool along = true;
   uint32_t width = 1;  ///< lanes
+  uint32_t held = 0;   ///< elements that each work-item of a team keeps in registers; 0: it reads them again
   int64_t parts = 1;   ///< above 1: two launches, by way of the workspace
   /// Above 0: the gradient's work-items are so many, and each adds up what its groups give to dscale and dshift, element
   /// by element, in the workspace: one reading of x and dy serves both.

@@ -165,6 +165,7 @@ Launch build_team(const NormalizeGroups& g, const NormalizeForm& form, int phase
   declare(source, g, form, phase, workspace);
   source.define("REAL", compute_type(compute_dtype(g.x().dtype)));
   source.define("CENTER", g.rms ? "ZERO" : "LOAD_mean(mean_k + mean_i)");
+  source.define("HELD", form.held);
   declare_team(source, form.kind, compute_type(compute_dtype(g.x().dtype)), form.group);
   declare_walk(source, "KEPT", g.kept);
   declare_walk(source, "INSIDE", g.inside);

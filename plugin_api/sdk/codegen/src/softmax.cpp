@@ -212,17 +212,25 @@ class Lister {
       if (across > 1)
         add("rows_per_item@w=" + number(across), {.group = items_group_, .width = across, .along = false});
     };
+    const bool slow_loads = facts_.dialect == Dialect::glsl;
+    const bool held_by_subgroup = slow_loads && along > 1 && subgroups_fit() && rows_.n <= kMostHeld * facts_.subgroup_size;
+    if (held_by_subgroup) list_groups(group_size(facts_, 32, 8));
     // Rows too short to fill the lanes go side by side even when that has to gather them.
     const bool across_first = along == 1 || rows_.n < 2 * along;
     if (across_first) list_across();
     if (along > 1) {
-      add("row_per_item@w=" + number(along), {.group = items_group_, .width = along});
-      if (forward())
-        add("row_per_item@w=" + number(along) + ",online", {.group = items_group_, .width = along, .online = true});
+      const std::string name = "row_per_item@w=" + number(along);
+      const auto list_online = [&] {
+        if (forward()) add(name + ",online", {.group = items_group_, .width = along, .online = true});
+      };
+      // On llvmpipe reading a row once more costs more than the exponentials that online needs.
+      if (slow_loads) list_online();
+      add(name, {.group = items_group_, .width = along});
+      if (!slow_loads) list_online();
     }
     if (!across_first && rows_.dense_across()) list_across();
     if (!few_rows && rows_.most_parts() > 1) list_parts(along);
-    list_groups(group_size(facts_, 32, 8));
+    if (!held_by_subgroup) list_groups(group_size(facts_, 32, 8));
   }
   void list_parts(uint32_t width) {
     const int64_t parts = rows_.parts();
@@ -246,7 +254,7 @@ class Lister {
   }
   void list_groups(uint32_t group) {
     const auto subgroups = [&] {
-      if (!facts_.subgroup_arithmetic || rows_.dtype == BP_F64 || facts_.subgroup_size < 2) return;
+      if (!subgroups_fit()) return;
       const uint32_t size = std::max(group_size(facts_, 4 * facts_.subgroup_size), facts_.subgroup_size);
       list_team("row_per_subgroup", Team::subgroup, size, facts_.subgroup_size);
     };
@@ -258,7 +266,7 @@ class Lister {
   void list_team(const std::string& name, Team kind, uint32_t group, uint32_t team) {
     const Form form{.team = true, .kind = kind, .group = group};
     const std::string open = name + (name.find('@') == std::string::npos ? "@" : ",");
-    if (forward() && rows_.n <= kMostHeld * team) {
+    if (rows_.n <= kMostHeld * team) {
       Form held = form;
       for (held.held = 1; held.held * team < rows_.n;) held.held *= 2;
       add(open + "held=" + number(held.held), held);
@@ -268,6 +276,9 @@ class Lister {
     Form online = form;
     online.online = true;
     add(open + "online", online);
+  }
+  bool subgroups_fit() const {
+    return facts_.subgroup_arithmetic && rows_.dtype != BP_F64 && facts_.subgroup_size > 1;
   }
   bool forward() const { return !rows_.gradient(); }
 
