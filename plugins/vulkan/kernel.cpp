@@ -14,13 +14,12 @@ Kernel::Kernel(Memory& memory, Pipelines& pipelines, const codegen::Variant& cho
   for (codegen::Launch& launch : chosen.build().launches) {
     PreparedLaunch& prepared = launches_.emplace_back();
     const Bindings bindings{static_cast<uint32_t>(launch.slots.size()), launch.words_in_buffer,
-                            static_cast<uint32_t>(launch.texels.size())};
+                            std::move(launch.texels)};
     const bool both = !launch.aligned_source.empty();
     prepared.pipeline = pipelines.find(launch.source, launch.name, bindings, !both, &built);
     if (both)
       prepared.aligned = pipelines.find(launch.aligned_source, launch.name + " (aligned)", bindings, true, &built);
     prepared.slots = std::move(launch.slots);
-    prepared.texels = std::move(launch.texels);
     prepared.grid = launch.grid;
     if (launch.words_in_buffer) {
       const uint64_t bytes = launch.words.size() * sizeof(int32_t);

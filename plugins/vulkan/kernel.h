@@ -15,7 +15,6 @@ struct PreparedLaunch {
   PipelinePtr pipeline;
   PipelinePtr aligned;  ///< NULL, or for offsets that are all multiples of 16 bytes
   std::vector<codegen::Slot> slots;
-  std::vector<codegen::TexelBuffer> texels;
   std::vector<int32_t> words;  ///< beside the offsets in the push constants
   Allocation word_buffer;      ///< words that do not fit there; block is NULL when they do
   std::array<uint32_t, 3> grid{1, 1, 1};

@@ -106,7 +106,7 @@ std::unique_ptr<devicekit::Chunk> Memory::make_block(uint64_t bytes, uint32_t ki
   }
   if (result == VK_ERROR_DEVICE_LOST) gpu_.check(result, "vkAllocateMemory");
   if (result != VK_SUCCESS) {
-    devicekit::out_of_memory(bytes, "the driver has no more; " + std::to_string(pool_->used()) + " are in use");
+    devicekit::out_of_memory(bytes, "the driver has no more");  // the pool is locked here: it cannot be asked
   }
   block->texels->create(block->buffer, bytes);
   return block;

@@ -71,9 +71,9 @@ void Pipelines::save() {
   if (digest(data.data(), bytes) != saved_) devicekit::store_blob(gpu_.host, cache_key_, device_, data.data(), bytes);
 }
 
-const Layout& Pipelines::layout(Bindings wanted) {
+const Layout& Pipelines::layout(const Bindings& wanted) {
   std::lock_guard lock(mutex_);
-  Layout& layout = layouts_[2 * (wanted.buffers * (kMaxTexelBuffers + 1) + wanted.texels) + (wanted.words ? 1 : 0)];
+  Layout& layout = layouts_[2 * (wanted.buffers * (kMaxTexelBuffers + 1) + wanted.texels.size()) + (wanted.words ? 1 : 0)];
   if (layout.pipeline != VK_NULL_HANDLE) return layout;
   std::vector<VkDescriptorSetLayoutBinding> bindings(wanted.count());
   for (uint32_t i = 0; i < bindings.size(); ++i) {
@@ -96,7 +96,7 @@ const Layout& Pipelines::layout(Bindings wanted) {
   return layout;
 }
 
-PipelinePtr Pipelines::find(const std::string& source, const std::string& name, Bindings bindings, bool soon,
+PipelinePtr Pipelines::find(const std::string& source, const std::string& name, const Bindings& bindings, bool soon,
                             bool* built) {
   const Digest key = digest(source);
   const std::shared_ptr<Entry> slot = entries_.get(key);
@@ -109,7 +109,7 @@ PipelinePtr Pipelines::find(const std::string& source, const std::string& name, 
   return slot->pipeline;
 }
 
-PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const std::string& name, Bindings bindings) {
+PipelinePtr Pipelines::build(const std::string& source, const Digest& key, const std::string& name, const Bindings& bindings) {
   std::span<const uint32_t> spirv = find_precompiled(key);
   std::vector<uint32_t> compiled;
   if (spirv.empty()) spirv = compiled = compiler_.spirv(source, key, name);

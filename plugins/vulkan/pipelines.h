@@ -9,7 +9,9 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
+#include "backplane/codegen/recipe.h"
 #include "backplane/devicekit/recent.h"
 #include "compiler.h"
 #include "gpu.h"
@@ -21,8 +23,9 @@ namespace backplane::vulkan {
 struct Bindings {
   uint32_t buffers = 0;
   bool words = false;
-  uint32_t texels = 0;  ///< texel buffers, whose numbers follow the one that is kept free for the words
-  uint32_t count() const { return buffers + (words ? 1 : 0) + texels; }
+  std::vector<codegen::TexelBuffer> texels;  ///< their numbers follow the one that is kept free for the words
+  uint32_t first_texels() const { return buffers + (words ? 1 : 0); }
+  uint32_t count() const { return first_texels() + static_cast<uint32_t>(texels.size()); }
   /// Of the i-th of count(): its number in the kernel's text, and what it is.
   uint32_t number(uint32_t i) const { return !words && i >= buffers ? i + 1 : i; }
   bool is_texels(uint32_t i) const { return number(i) > buffers; }
@@ -63,7 +66,7 @@ class Pipelines {
   void set_warm(Warm warm) { warm_ = std::move(warm); }
 
   /// [any] *built is set to true when anything had to be compiled or created. `soon`: it is going to be used at once.
-  PipelinePtr find(const std::string& source, const std::string& name, Bindings bindings, bool soon, bool* built);
+  PipelinePtr find(const std::string& source, const std::string& name, const Bindings& bindings, bool soon, bool* built);
 
  private:
   struct Entry {
@@ -71,8 +74,8 @@ class Pipelines {
     PipelinePtr pipeline;
   };
 
-  const Layout& layout(Bindings bindings);
-  PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, Bindings bindings);
+  const Layout& layout(const Bindings& bindings);
+  PipelinePtr build(const std::string& source, const Digest& key, const std::string& name, const Bindings& bindings);
   void save();
 
   Gpu& gpu_;

@@ -91,11 +91,12 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
   }
   touch(ranges, count);
   VkBufferView texels[kMaxTexelBuffers];
-  for (size_t i = 0; i < launch.texels.size(); ++i) {
-    const uint32_t slot = launch.texels[i].slot;
+  const std::vector<codegen::TexelBuffer>& wanted = launch.pipeline->bindings.texels;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const uint32_t slot = wanted[i].slot;
     const codegen::Slot& from = launch.slots[slot];
     const Block& block = *block_of[slot];
-    texels[i] = block.texels->find(launch.texels[i], ranges[slot].begin);
+    texels[i] = block.texels->find(wanted[i], ranges[slot].begin);
     const uint64_t origin = ranges[slot].begin - static_cast<uint64_t>(from.low * int64_t{from.element_size});
     words[slot] = static_cast<int32_t>((origin - TexelViews::window_start(ranges[slot].begin)) / from.element_size);
   }
@@ -123,7 +124,7 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
   VkWriteDescriptorSet writes[kMaxBuffers + kMaxTexelBuffers];
   const Bindings& bindings = pipeline.bindings;
-  const uint32_t count = bindings.count(), first_texels = count - bindings.texels;
+  const uint32_t count = bindings.count(), first_texels = bindings.first_texels();
   for (uint32_t i = 0; i < count; ++i) {
     writes[i] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
     writes[i].dstSet = set;
@@ -142,7 +143,8 @@ void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy)
   VkDescriptorBufferInfo buffers[kMaxBuffers];
   std::fill_n(buffers, kMaxBuffers, VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
   VkBufferView texels[kMaxTexelBuffers];
-  if (pipeline.bindings.texels != 0) std::fill_n(texels, kMaxTexelBuffers, dummy.block->texels->find({}, dummy.offset));
+  const std::vector<codegen::TexelBuffer>& wanted = pipeline.bindings.texels;
+  for (size_t i = 0; i < wanted.size(); ++i) texels[i] = dummy.block->texels->find(wanted[i], dummy.offset);
   const int32_t words[kMaxWords] = {};
   bind(pipeline, buffers, texels);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
