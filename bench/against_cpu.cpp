@@ -10,7 +10,7 @@ namespace {
 
 Measurement against_cpu(benchmark::State& state, const Case& c) {
   const auto values = make_values(c);
-  const Trial trial = try_variants(device_under_test(), c, values, false);
+  const Trial trial = try_variants(device_under_test(), c, values);
   const Prepared cpu(std::make_shared<Operands>(host::Registry::instance().open("cpu"), c, values));
   cpu.launch();
   const Difference d = compare(c, expected(c, values), cpu.operands().outputs(), 0);

@@ -43,6 +43,6 @@ std::vector<std::shared_ptr<Peer>> peers_for(const host::DevicePtr& device);
 /// Null without the library, or where it does not reach the device.
 std::shared_ptr<Peer> make_onednn();
 std::shared_ptr<Peer> make_clblast(const host::DevicePtr& device);
-std::vector<std::shared_ptr<Peer>> make_loaded_peers();
+std::vector<std::shared_ptr<Peer>> make_loaded_peers(const host::DevicePtr& device);
 
 }  // namespace backplane::bench

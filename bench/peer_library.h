@@ -12,6 +12,7 @@ extern "C" {
 typedef struct backplane_bench_peer {
   uint32_t size; /* of this struct */
   const char* name;
+  const char* plugin; /* the plugin whose devices it is compared with: "vulkan"; NULL = all */
   /* Prepares c[m,n] = a[m,k] b[k,n], f32, row-major; weights may be laid out here as the library likes them. NULL: cannot. */
   void* (*matmul)(int64_t m, int64_t n, int64_t k, const float* a, const float* b);
   void (*enqueue)(void* call);

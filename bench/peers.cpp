@@ -52,7 +52,7 @@ class LoadedPeer : public Peer {
 
 }  // namespace
 
-std::vector<std::shared_ptr<Peer>> make_loaded_peers() {
+std::vector<std::shared_ptr<Peer>> make_loaded_peers(const host::DevicePtr& device) {
   std::vector<std::shared_ptr<Peer>> peers;
   std::istringstream list(settings().peers);
   for (std::string path; std::getline(list, path, ':');) {
@@ -61,14 +61,16 @@ std::vector<std::shared_ptr<Peer>> make_loaded_peers() {
     const auto open = reinterpret_cast<backplane_bench_peer_v1_fn>(dlsym(library, "backplane_bench_peer_v1"));
     if (open == nullptr) throw Error("[bench] " + path + " does not export backplane_bench_peer_v1");
     const backplane_bench_peer* peer = open(0);
-    if (peer == nullptr || peer->size != sizeof(*peer)) throw Error("[bench] " + path + " found no device, or is of another version");
+    if (peer == nullptr || peer->size != sizeof(*peer))
+      throw Error("[bench] " + path + " found no device, or is of another version");
+    if (peer->plugin != nullptr && device->plugin_name() != peer->plugin) continue;
     peers.push_back(std::make_shared<LoadedPeer>(*peer));
   }
   return peers;
 }
 
 std::vector<std::shared_ptr<Peer>> peers_for(const host::DevicePtr& device) {
-  static const std::vector<std::shared_ptr<Peer>> loaded = make_loaded_peers();
+  static const std::vector<std::shared_ptr<Peer>> loaded = make_loaded_peers(device);
   static const std::shared_ptr<Peer> onednn = make_onednn(), clblast = make_clblast(device);
   std::vector<std::shared_ptr<Peer>> peers;
   if (device->info().kind == BP_KIND_CPU || device->has(BP_DEVICE_SOFTWARE)) peers.push_back(onednn);

@@ -99,8 +99,7 @@ std::string Trial::list(Tried::Verdict verdict) const {
   return names;
 }
 
-Trial try_variants(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values,
-                   bool race) {
+Trial try_variants(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values) {
   const auto operands = std::make_shared<Operands>(device, c, values);
   const Expected right = expected(c, values);
   std::vector<host::Variant> variants = operands->variants();
@@ -124,14 +123,12 @@ Trial try_variants(const host::DevicePtr& device, const Case& c, const std::vect
                   std::string(name_of(tried.verdict)) + ": " + tried.why);
   }
   trial.raced = racers_of(trial.tried, best_ns);
-  if (race) {
-    std::vector<Contestant> contestants;
-    for (size_t i : trial.raced) contestants.push_back(trial.tried[i].kernel->contestant());
-    trial.race = measure(contestants, {.rounds = 9, .budget_s = 4, .cores = cores_used()});
-    for (size_t i = 0; i < trial.raced.size(); ++i) {
-      trial.tried[trial.raced[i]].times = trial.race.of[i];
-      trial.tried[trial.raced[i]].verdict = Tried::Verdict::raced;
-    }
+  std::vector<Contestant> contestants;
+  for (size_t i : trial.raced) contestants.push_back(trial.tried[i].kernel->contestant());
+  trial.race = measure(contestants, {.rounds = 9, .budget_s = 3, .cores = cores_used()});
+  for (size_t i = 0; i < trial.raced.size(); ++i) {
+    trial.tried[trial.raced[i]].times = trial.race.of[i];
+    trial.tried[trial.raced[i]].verdict = Tried::Verdict::raced;
   }
   const auto time = [&](size_t i) { return trial.tried[i].times.median_ns; };
   for (size_t i : trial.raced) {

@@ -47,8 +47,7 @@ struct Trial {
   std::string list(Tried::Verdict verdict) const;
 };
 
-/// Throws when the device does not do the op, or when its default is wrong. With `race` off, first sight decides.
-Trial try_variants(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values,
-                   bool race = true);
+/// Throws when the device does not do the op, or when its default is wrong.
+Trial try_variants(const host::DevicePtr& device, const Case& c, const std::vector<std::vector<std::byte>>& values);
 
 }  // namespace backplane::bench

@@ -60,6 +60,6 @@ void destroy(void* call) { delete static_cast<Call*>(call); }
 extern "C" __attribute__((visibility("default"))) const backplane_bench_peer* backplane_bench_peer_v1(int device) {
   if (backend == nullptr && device < ggml_backend_vk_get_device_count())
     backend = ggml_backend_vk_init(static_cast<size_t>(device));
-  static const backplane_bench_peer peer{sizeof peer, "ggml", matmul, enqueue, finish, read, destroy};
+  static const backplane_bench_peer peer{sizeof peer, "ggml", "vulkan", matmul, enqueue, finish, read, destroy};
   return backend == nullptr ? nullptr : &peer;
 }
