@@ -14,7 +14,8 @@
 namespace backplane::codegen {
 namespace {
 
-constexpr int64_t kMostSteps = 8;  // of one turn of the inner loop, which is straight-line code
+// Of one turn of the inner loop, which is straight-line code. Whole filters of 3 x 3 took 1.7 times as long as rows of them.
+constexpr int64_t kMostSteps = 8;
 
 constexpr std::string_view kDivide =
     "#define DIVIDE(q, r, i, n) int q = QUOTIENT(i, n); int r = (i) - q * (n);";

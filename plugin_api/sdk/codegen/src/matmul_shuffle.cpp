@@ -9,7 +9,7 @@
 namespace backplane::codegen {
 namespace {
 
-constexpr int kSteps = 4;
+constexpr int64_t kSteps = 4;  // eight are no faster and take longer to compile
 
 Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const ShuffleTile& tile) {
   const uint32_t rank = p.y().rank, column = p.swapped ? rank - 2 : rank - 1;
@@ -28,8 +28,9 @@ Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const ShuffleTile
   source.define("A_FOURS", a_fours ? 1 : 0);
   source.define("B_FOURS", b_fours ? 1 : 0);
   source.define("PLAIN_FOURS", plain ? 1 : 0);
+  const bool tail = p.k % kSteps != 0;  // steps that do not count read the last one again
   source.define("STEPS", kSteps);
-  source.define("TAIL", p.k % kSteps != 0 ? 1 : 0);
+  source.define("TAIL", tail ? 1 : 0);
   source.define("HAS_STEP(q)", "(k + (q) < INNER)");
   source.define("TILE(id)",
                 "int bp_rest = QUOTIENT(id, row_tiles); int row0 = (id - bp_rest * row_tiles) * ROWS; "
@@ -41,7 +42,6 @@ Recipe build(const MatmulProblem& p, const DeviceFacts& facts, const ShuffleTile
   source.define("B_AT(u, v)", "(b_place + (v) * b_n)");
   source.define("INNER_LOOP", "for (int k = 0; k < INNER; k += STEPS)");
   source.define("OFFSETS", "int a_off = k * a_k, b_off = k * b_k;");
-  const bool tail = p.k % kSteps != 0;  // steps that do not count read the last one again
   source.define("A_STEP(q)", tail ? "(min(q, INNER - 1 - k) * a_k)" : "((q) * a_k)");
   source.define("B_STEP(q)", tail ? "(min(q, INNER - 1 - k) * b_k)" : "((q) * b_k)");
   source.define("Y_AT(r, n)", "(y_place + (r) * y_m + (n))");
