@@ -41,6 +41,8 @@ devicekit::PoolLimits Memory::limits() const {
   devicekit::PoolLimits limits;
   limits.largest = std::min(driver.maxMemoryAllocationSize, heap);
   limits.keep_idle = heap / 8;
+  // A driver on the CPU hands out more than there is, and the system ends the process that uses it.
+  if (gpu_.adapter.is_cpu()) limits.total = heap;
   limits.alignment = std::max<uint64_t>(limits.alignment, gpu_.binding_alignment());
   limits.shared_chunk = std::clamp<uint64_t>(heap / 32, uint64_t{8} << 20, uint64_t{256} << 20);
   limits.own_chunk_from = limits.shared_chunk / 2;

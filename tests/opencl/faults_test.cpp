@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "opencl/small_op.h"
+#include "cards/small_op.h"
 
 namespace card_test {
 namespace {

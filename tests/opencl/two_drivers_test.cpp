@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The drivers of two cards in one process, whichever comes first: each test has a process of its own under ctest.
-#include "opencl/small_op.h"
+#include "cards/small_op.h"
 
 namespace card_test {
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transfers, order, events, capture, time stamps, threads.
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,31 +21,6 @@ bp_queue* new_queue() {
   bp_queue* queue = nullptr;
   EXPECT_EQ(card().queues->create(card().device, &queue, &error), BP_OK) << error.message;
   return queue;
-}
-
-TEST(VulkanQueue, FillsRepeatTheirPatternAnywhere) {
-  bp_error error = make_error();
-  const unsigned char pattern[] = {1, 2, 3, 4, 5, 6, 7, 8};
-  for (const uint32_t width : {1u, 2u, 4u, 8u}) {
-    for (const uint64_t offset : {0u, 8u, 1u, 3u, 256u}) {
-      for (const uint64_t units : {1u, 3u, 1000u, 70'001u}) {
-        if (offset % width != 0) continue;
-        const uint64_t bytes = units * width, total = offset + bytes + 16;
-        bp_buffer* buffer = nullptr;
-        ASSERT_EQ(card().memory->alloc(card().device, total, BP_MEMORY_DEVICE, &buffer, &error), BP_OK)
-            << error.message;
-        const unsigned char zero = 0;
-        std::vector<unsigned char> got(total), expected(total, 0);
-        for (uint64_t i = 0; i < bytes; ++i) expected[offset + i] = pattern[i % width];
-        card().queues->fill(card().queue, {buffer, 0}, &zero, 1, total, &error);
-        ASSERT_EQ(card().queues->fill(card().queue, {buffer, offset}, pattern, width, bytes, &error), BP_OK);
-        card().queues->download(card().queue, got.data(), {buffer, 0}, total, &error);
-        ASSERT_EQ(card().queues->finish(card().queue, &error), BP_OK) << error.message;
-        EXPECT_TRUE(got == expected) << width << " bytes from " << offset << ", " << units << " times";
-        card().memory->free(buffer);
-      }
-    }
-  }
 }
 
 TEST(VulkanQueue, WorkRunsInTheOrderItWasPutIn) {
@@ -156,38 +130,6 @@ TEST(VulkanQueue, RecordingsReplay) {
   EXPECT_EQ(a.read(other), count_up(n));
   card().queues->destroy(other);
   capture->destroy(recording);
-}
-
-TEST(VulkanQueue, StampsFollowTheClock) {
-  const auto* timing = card().interface<bp_timing_api>(BP_INTERFACE_TIMING);
-  ASSERT_NE(timing, nullptr);
-  bp_error error = make_error();
-  bp_timing_info info{};
-  info.size = sizeof(info);
-  ASSERT_EQ(timing->info(card().device, &info, &error), BP_OK) << error.message;
-  EXPECT_GT(info.ns_per_tick, 0);
-  bp_timer* timer = nullptr;
-  ASSERT_EQ(timing->create(card().device, 2, &timer, &error), BP_OK) << error.message;
-  uint64_t ticks[2] = {}, host_ns = 0, device = 0, deviation = 0;
-  EXPECT_EQ(timing->read(timer, 0, 2, ticks, &error), BP_NOT_READY);
-  for (int round = 0; round < 2; ++round) {  // a slot can be used again
-    ASSERT_EQ(timing->stamp(card().queue, timer, 0, &error), BP_OK) << error.message;
-    card().queues->finish(card().queue, &error);
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ASSERT_EQ(timing->stamp(card().queue, timer, 1, &error), BP_OK) << error.message;
-    card().queues->finish(card().queue, &error);
-    ASSERT_EQ(timing->read(timer, 0, 2, ticks, &error), BP_OK) << error.message;
-    EXPECT_GE(static_cast<double>(ticks[1] - ticks[0]) * info.ns_per_tick, 5e6);
-  }
-  EXPECT_EQ(timing->stamp(card().queue, timer, 2, &error), BP_E_INVALID_ARGUMENT);
-  timing->destroy(timer);
-  ASSERT_EQ(timing->calibrate(card().device, &device, &host_ns, &deviation, &error), BP_OK) << error.message;
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const double apart =
-      static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec) - static_cast<double>(host_ns);
-  EXPECT_GE(apart, -static_cast<double>(deviation));
-  EXPECT_LT(apart, 5e9);
 }
 
 TEST(VulkanQueue, ManyThreadsPrepareAndRun) {

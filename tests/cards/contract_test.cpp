@@ -6,12 +6,12 @@
 #include <ctime>
 #include <thread>
 
-#include "opencl/small_op.h"
+#include "cards/small_op.h"
 
 namespace card_test {
 namespace {
 
-TEST(OpenClQueue, UploadsKeepTheirContentsAndTheirPlace) {
+TEST(Queue, UploadsKeepTheirContentsAndTheirPlace) {
   Card& card = card_under_test();
   bp_error error = make_error();
   SmallGather gather(card);
@@ -32,7 +32,7 @@ TEST(OpenClQueue, UploadsKeepTheirContentsAndTheirPlace) {
   }
 }
 
-TEST(OpenClQueue, LargeAndStableUploads) {
+TEST(Queue, LargeAndStableUploads) {
   Card& card = card_under_test();
   bp_error error = make_error();
   std::vector<char> source(40u << 20);
@@ -48,7 +48,7 @@ TEST(OpenClQueue, LargeAndStableUploads) {
   }
 }
 
-TEST(OpenClQueue, FillsRepeatPatternsAtAnyOffset) {
+TEST(Queue, FillsRepeatPatternsAtAnyOffset) {
   Card& card = card_under_test();
   bp_error error = make_error();
   const char pattern[8] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -66,7 +66,7 @@ TEST(OpenClQueue, FillsRepeatPatternsAtAnyOffset) {
   }
 }
 
-TEST(OpenClQueue, EventsOrderQueuesAndCanBeWaitedForWithALimit) {
+TEST(Queue, EventsOrderQueuesAndCanBeWaitedForWithALimit) {
   Card& card = card_under_test();
   bp_error error = make_error();
   bp_queue* other = nullptr;
@@ -95,7 +95,7 @@ TEST(OpenClQueue, EventsOrderQueuesAndCanBeWaitedForWithALimit) {
   card.queues->destroy(other);
 }
 
-TEST(OpenClCapture, RecordsAndReplays) {
+TEST(Capture, RecordsAndReplays) {
   Card& card = card_under_test();
   bp_error error = make_error();
   const auto* capture = card.interface<bp_capture_api>(BP_INTERFACE_CAPTURE);
@@ -151,8 +151,8 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(t.tv_nsec);
 }
 
-TEST(OpenClTiming, StampsFollowTheClock) {
-  Card card(card_facts().plugin);  // its queue is not timed yet
+TEST(Timing, StampsFollowTheClock) {
+  Card card(card_facts().plugin, card_facts().settings);  // its queue is not timed yet
   const auto* timing = card.interface<bp_timing_api>(BP_INTERFACE_TIMING);
   ASSERT_NE(timing, nullptr);
   bp_error error = make_error();
@@ -194,7 +194,7 @@ TEST(OpenClTiming, StampsFollowTheClock) {
   timing->destroy(timer);
 }
 
-TEST(OpenClThreads, OneKernelOnManyQueues) {
+TEST(Threads, OneKernelOnManyQueues) {
   Card& card = card_under_test();
   bp_error error = make_error();
   SmallGather gather(card);
@@ -221,8 +221,8 @@ TEST(OpenClThreads, OneKernelOnManyQueues) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(OpenClThreads, OneTextIsCompiledOnce) {
-  Card card(card_facts().plugin);  // nothing is compiled yet
+TEST(Threads, OneTextIsCompiledOnce) {
+  Card card(card_facts().plugin, card_facts().settings);  // nothing is compiled yet
   std::vector<std::thread> threads;
   std::vector<uint64_t> spent(4);
   for (uint64_t& each : spent) {

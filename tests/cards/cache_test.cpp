@@ -2,7 +2,7 @@
 // The binaries that the card keeps in the host's cache: found again, and rebuilt whenever they are not what was put.
 #include <algorithm>
 
-#include "opencl/small_op.h"
+#include "cards/small_op.h"
 
 namespace card_test {
 namespace {
@@ -11,7 +11,7 @@ using Blobs = std::map<std::string, std::string>;
 
 /// Prepares and runs on a card of its own; gives the time spent compiling.
 uint64_t build_time(Blobs& blobs) {
-  Card card(card_facts().plugin, {}, &blobs);
+  Card card(card_facts().plugin, card_facts().settings, &blobs);
   bp_error error = make_error();
   SmallGather gather(card);
   EXPECT_EQ(gather.prepare(&error), BP_OK) << error.message;
@@ -20,7 +20,7 @@ uint64_t build_time(Blobs& blobs) {
   return gather.info.build_time_ns;
 }
 
-TEST(OpenClCache, BinariesAreFoundAgain) {
+TEST(Cache, BinariesAreFoundAgain) {
   Blobs blobs;
   EXPECT_GT(build_time(blobs), 0u);
   ASSERT_EQ(blobs.size(), 1u);
@@ -30,7 +30,7 @@ TEST(OpenClCache, BinariesAreFoundAgain) {
   EXPECT_EQ(blobs, first);
 }
 
-TEST(OpenClCache, DamagedEntriesAreRebuilt) {
+TEST(Cache, DamagedEntriesAreRebuilt) {
   Blobs good;
   build_time(good);
   ASSERT_EQ(good.size(), 1u);
