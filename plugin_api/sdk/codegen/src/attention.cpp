@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ATTENTION and ATTENTION_GRAD with memory for one block of keys (or queries) per work-item: lanes are neighbouring
-// queries, in the gradients of k and v neighbouring keys.
+// queries, in the gradients of k and v neighbouring keys. On a GPU a work-group brings the keys and values that its
+// queries share to local memory, and where heads are wide some work-items of a subgroup divide a query among them.
 //
 // Not here: heads of more than kMostDepth elements, which no register file holds; f64 for GLSL, which has no
 // exponential of a double.
@@ -14,6 +15,7 @@
 #include "lanes.h"
 #include "source.h"
 #include "team.h"
+#include "walk.h"
 
 namespace backplane::codegen {
 namespace {
@@ -43,6 +45,9 @@ struct Problem {
 
 struct Form {
   uint32_t width = 1, keys = 8, group = 1;
+  uint32_t tile = 0;   // keys (queries, by key) in local memory at a time; 0: every work-item reads them itself
+  uint32_t share = 1;  // work-items that divide the elements of one query (key)
+  int64_t members() const { return tile != 0 ? group / share : width; }
 };
 
 /// A buffer with its strides as "x_s0" ..., and lanes along axis 2 if it has them.
@@ -61,11 +66,7 @@ class Operands {
  private:
   void strides(const std::string& name, const bp_tensor_desc& desc, bool lanes, bool written) {
     for (uint32_t axis = 0; axis < desc.rank; ++axis) {
-      const std::string stride = name + "_s" + std::to_string(axis);
-      if (desc.strides[axis] == 1)
-        source_.define(stride, 1);
-      else
-        source_.param(stride, desc.strides[axis]);
+      declare_stride(source_, name + "_s" + std::to_string(axis), desc.strides[axis]);
     }
     if (lanes) declare_lane_access(source_, name, desc.dtype, form_.width, desc.strides[2], written);
   }
@@ -79,7 +80,7 @@ void declare_mask(Source& source, const Problem& p, const Form& form, Pass pass)
   if (p.mask == nullptr) return;
   const bp_tensor_desc& mask = *p.mask;
   source.input("mask", p.grad ? 6 : 3, mask);
-  for (uint32_t axis = 0; axis < 4; ++axis) source.param("mask_s" + std::to_string(axis), mask.strides[axis]);
+  for (uint32_t axis = 0; axis < 4; ++axis) declare_stride(source, "mask_s" + std::to_string(axis), mask.strides[axis]);
   source.define("LOAD_shown(i)", mask.dtype == BP_BOOL ? "(LOAD_mask(i) ? ZERO : -INF)" : "LOAD_mask(i)");
   const bool by_key = pass == Pass::grad_key;
   // Named by no buffer, so that it is read element by element.
@@ -128,7 +129,26 @@ void declare_numbers(Source& source, const Problem& p, const Form& form, Pass pa
   source.param("heads_per_key", p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1));
   source.param("queries", p.q.shape[2]);
   source.param("keys", p.k.shape[2]);
-  source.param("chunks", (p.lanes(pass) + form.width - 1) / form.width);
+  source.param("chunks", (p.lanes(pass) + form.members() - 1) / form.members());
+}
+
+/// The names of kernels/attention_items.kernel.
+void declare_items(Source& source, const Problem& p, const Form& form, Pass pass) {
+  source.define("STAGED", form.tile != 0);
+  source.define("SHARE", form.share);
+  std::string sum;
+  for (uint32_t step = 1; step < form.share; step *= 2) sum += "v += SUB_SHUFFLE(v, " + std::to_string(step) + "); ";
+  source.define("SHARE_SUM(v)", sum);
+  if (form.share > 1) declare_subgroup(source);
+  source.define("WORK_ITEM", form.share > 1 ? "(SUB_ID * SUB_SIZE + SUB_RANK)" : "LOCAL_ID(0)");
+  source.include("attention_items");
+  if (form.tile == 0) return;
+  source.define("TILE", form.tile);
+  source.define("MEMBERS", form.members());
+  const bool by_key = pass == Pass::grad_key;
+  const std::string_view real = compute_type(p.dtype());
+  source.local_array(real, by_key ? "q_tile" : "k_tile", "TILE * DEPTH");
+  source.local_array(real, by_key ? "dy_tile" : "v_tile", "TILE * VALUES");
 }
 
 void declare_operands(Source& source, const Problem& p, const Form& form, Pass pass) {
@@ -164,11 +184,13 @@ Launch build_pass(const Problem& p, const DeviceFacts& facts, const Form& form, 
   Source source(facts, text);
   declare_lanes(source, form.width, p.dtype());
   declare_numbers(source, p, form, pass);
+  declare_items(source, p, form, pass);
   declare_operands(source, p, form, pass);
   declare_mask(source, p, form, pass);
-  const int64_t items = p.rows(pass) * ((p.lanes(pass) + form.width - 1) / form.width);
+  const int64_t items = p.rows(pass) * ((p.lanes(pass) + form.members() - 1) / form.members());
   source.param("items", items);
-  const LinearGrid grid = linear_grid(items, facts, form.group);
+  const LinearGrid grid =
+      form.tile != 0 ? team_grid(items, Team::group, form.group, facts) : linear_grid(items, facts, form.group);
   return source.finish(kernel_text(text), grid.group, grid.grid);
 }
 
@@ -204,7 +226,8 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     variant.prior = out.empty() ? 1 : 2;
     if (p.grad) variant.workspace = (static_cast<uint64_t>(p.deltas()) * (p.dtype() == BP_F64 ? 8 : 4) + 63) / 64 * 64;
     // Blocks of keys (of queries, for the gradient of a key), each with loops over both heads' elements and the block.
-    const int64_t walked = std::max(p.k.shape[2], p.grad ? p.q.shape[2] * (p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1)) : 0);
+    const int64_t sharing = p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1);
+    const int64_t walked = std::max(p.k.shape[2], p.grad ? p.q.shape[2] * sharing : 0);
     const int64_t blocks = (walked + form.keys - 1) / form.keys;
     variant.steps = static_cast<uint64_t>((blocks + 1) * (2 * p.q.shape[3] + 2 * p.v.shape[3] + form.keys + 2));
     variant.determinism = BP_DETERMINISM_BATCH;
@@ -218,7 +241,26 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   // llvmpipe takes seconds to compile more.
   const uint32_t keys = facts.cpu_like && facts.dialect == Dialect::glsl ? 4 : 8;
   const std::string of_keys = "keys=" + std::to_string(keys);
+  const auto add_tiles = [&] {
+    const int64_t depth = p.q.shape[3], values = p.v.shape[3];
+    Form form{1, keys, group_size(facts, facts.cpu_like ? 32 : 128)};
+    const int64_t held = facts.cpu_like ? 8 : 64;  // elements of q and o (k and v) that a work-item should hold
+    const bool shuffles = facts.subgroup_shuffle && p.dtype() != BP_F64 && facts.subgroup_size > 1 &&
+                          form.group % facts.subgroup_size == 0;
+    while (shuffles && form.share * 2 <= std::min(facts.subgroup_size, 8u) && depth % (2 * form.share) == 0 &&
+           values % (2 * form.share) == 0 && (depth + values) / form.share > held) {
+      form.share *= 2;
+    }
+    const int64_t row_bytes = (depth + values) * (p.dtype() == BP_F64 ? 8 : 4);
+    for (form.tile = 32; form.tile > keys && form.tile * row_bytes > facts.local_bytes / 2;) form.tile /= 2;
+    if (form.group < 2 || form.tile * row_bytes > facts.local_bytes) return;
+    add("tiles@" + of_keys + ",tile=" + std::to_string(form.tile) + ",g=" + std::to_string(form.group) +
+            ",share=" + std::to_string(form.share),
+        form);
+  };
+  if (!facts.cpu_like) add_tiles();
   if (width > 1) add("queries_per_item@w=" + std::to_string(width) + "," + of_keys, {width, keys, group});
+  if (facts.cpu_like) add_tiles();
   add("query_per_item@" + of_keys, {1, keys, group});
 }
 

@@ -172,7 +172,8 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const auto list_carriers = [&] {
     // llvmpipe's loads and stores of what is carried cost more than they save.
     const bool fits = g.step == NormalizeStep::gradient && sums_are_along(op, false) && facts.cpu_like &&
-                      facts.dialect == Dialect::opencl_c && lanes.along && lanes.width > 1 && g.inside.extents.size() == 1;
+                      facts.dialect == Dialect::opencl_c && lanes.along && lanes.width > 1 &&
+                      g.inside.extents.size() == 1;
     NormalizeForm form = lanes;
     form.carriers = 4 * static_cast<int64_t>(facts.compute_units) * form.group;
     if (fits && groups >= 4 * form.carriers) add("group_per_item@w=" + number(form.width) + ",carried", form);

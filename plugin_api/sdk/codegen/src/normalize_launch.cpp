@@ -128,10 +128,7 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
   for (const NormalizeOperand& o : g.operands) {
     const int64_t place = o.inside ? places[in_inside++] : 0, lane = o.kept ? across[in_kept++] : 0;
     if (!o.present) continue;
-    if (o.inside && (place == 0 || place == 1))
-      source.define(o.name + "_axis", place);
-    else if (o.inside)
-      source.param(o.name + "_axis", place);
+    if (o.inside) declare_stride(source, o.name + "_axis", place);
     declare_lane_access(source, o.name, o.desc.dtype, form.width, form.along ? place : lane,
                         o.from == Slot::From::output);
   }

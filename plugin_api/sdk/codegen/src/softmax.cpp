@@ -96,11 +96,7 @@ void declare(Source& source, const Rows& rows, const Form& form, int phase) {
   source.define("ONLINE", form.online);
   source.param("n", rows.n);
   for (size_t i = 0; i < rows.names.size(); ++i) {
-    const std::string name = std::string(rows.names[i]) + "_axis";
-    if (rows.steps[i] == 1)
-      source.define(name, 1);
-    else
-      source.param(name, rows.steps[i]);
+    declare_stride(source, std::string(rows.names[i]) + "_axis", rows.steps[i]);
   }
   if (phase == 0) return;
   source.param("parts", form.parts);
@@ -213,7 +209,8 @@ class Lister {
         add("rows_per_item@w=" + number(across), {.group = items_group_, .width = across, .along = false});
     };
     const bool slow_loads = facts_.dialect == Dialect::glsl;
-    const bool held_by_subgroup = slow_loads && along > 1 && subgroups_fit() && rows_.n <= kMostHeld * facts_.subgroup_size;
+    const bool held_by_subgroup =
+        slow_loads && along > 1 && subgroups_fit() && rows_.n <= kMostHeld * facts_.subgroup_size;
     if (held_by_subgroup) list_groups(group_size(facts_, 32, 8));
     // Rows too short to fill the lanes go side by side even when that has to gather them.
     const bool across_first = along == 1 || rows_.n < 2 * along;

@@ -82,8 +82,7 @@ void declare_keys(Source& source, const Problem& p) {
 /// What both kinds of launches have in common; `set` is where their keys go.
 void declare(Source& source, const Problem& p, bool reads_x, bool last, int set) {
   const auto axis_of = [&](const std::string& name, const bp_tensor_desc& desc) {
-    if (desc.strides[p.axis] == 1) source.define(name + "_axis", 1);
-    else source.param(name + "_axis", desc.strides[p.axis]);
+    declare_stride(source, name + "_axis", desc.strides[p.axis]);
   };
   if (reads_x || last) {
     source.input("x", 0, p.op.inputs[0]);

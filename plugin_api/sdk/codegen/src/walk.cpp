@@ -41,6 +41,11 @@ Walk merge_axes(const std::vector<const bp_tensor_desc*>& operands, uint32_t fir
   return walk;
 }
 
+void declare_stride(Source& source, std::string_view name, int64_t stride) {
+  if (stride == 0 || stride == 1) return source.define(name, stride);
+  source.param(name, stride);
+}
+
 void declare_walk(Source& source, std::string_view name, const Walk& walk) {
   const std::string prefix(name);
   const size_t rank = walk.extents.size();

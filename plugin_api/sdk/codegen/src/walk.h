@@ -24,6 +24,9 @@ bp_tensor_desc without_axis(const bp_tensor_desc& desc, uint32_t axis);
 /// Walks axes [first, last) of the descriptors, which have the same extents there.
 Walk merge_axes(const std::vector<const bp_tensor_desc*>& operands, uint32_t first, uint32_t last);
 
+/// A stride called `name`: 0 and 1 are part of the text, so that they cost nothing, others an argument.
+void declare_stride(Source& source, std::string_view name, int64_t stride);
+
 /// Declares a walk's extents and strides as parameters of `source` and defines a statement macro
 ///
 ///   NAME(i, x, y, ...)   declares `int x = ..., y = ...`: each operand's element offset at position i (row-major)
