@@ -36,6 +36,10 @@ codegen::DeviceFacts read_facts(CUdevice device) {
   facts.local_bytes = unsigned_attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK);
   facts.subgroup_size = unsigned_attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE);
   facts.subgroup_arithmetic = facts.subgroup_shuffle = true;
+  // wmma: m16n16k16, f16 from sm_70, bf16 from sm_80 (PTX ISA).
+  const int major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+  if (major >= 7) facts.cooperative.push_back({16, 16, 16, BP_F16});
+  if (major >= 8) facts.cooperative.push_back({16, 16, 16, BP_BF16});
   facts.vector_width = 4;
   facts.atomic_add_f32 = true;
   // Arguments take up to 4 KiB: 12 bytes for a buffer and its offset, the rest for words.

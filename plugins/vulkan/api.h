@@ -31,6 +31,7 @@ namespace backplane::vulkan {
   X(GetPhysicalDeviceMemoryProperties2)           \
   X(GetPhysicalDeviceQueueFamilyProperties)       \
   X(GetPhysicalDeviceCalibrateableTimeDomainsEXT) \
+  X(GetPhysicalDeviceCooperativeMatrixPropertiesNV) \
   X(CreateDebugUtilsMessengerEXT)                 \
   X(DestroyDebugUtilsMessengerEXT)                \
   X(CreateDevice)                                 \

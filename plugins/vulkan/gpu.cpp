@@ -18,6 +18,9 @@ struct Gpu::Features {
   VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup{
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
 
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV cooperative{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+
   /// Structs of extensions are chained only where the extension is there.
   void chain(const Adapter& adapter) {
     base.pNext = &v11;
@@ -31,6 +34,7 @@ struct Gpu::Features {
     *tail = nullptr;
     if (adapter.has(VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME)) add(atomic);
     if (adapter.has(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) add(subgroup);
+    if (adapter.has(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)) add(cooperative);
   }
 
   /// Everything that is there and that kernels use; nothing else.
@@ -47,6 +51,7 @@ struct Gpu::Features {
     w.atomic.shaderBufferFloat32AtomicAdd = atomic.shaderBufferFloat32AtomicAdd;
     w.atomic.shaderBufferFloat32Atomics = atomic.shaderBufferFloat32Atomics;
     w.subgroup.subgroupSizeControl = subgroup.subgroupSizeControl;
+    w.cooperative.cooperativeMatrix = cooperative.cooperativeMatrix;
     return w;
   }
 };
@@ -85,6 +90,7 @@ void Gpu::create(const Features& wanted) {
       {VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME, calibrated},
       {VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, size_control},
       {VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME, adapter.has(VK_EXT_SHADER_ATOMIC_FLOAT_EXTENSION_NAME)},
+      {VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, adapter.has(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)},
   };
   std::vector<const char*> extensions;
   for (const auto& candidate : candidates) {
@@ -138,6 +144,8 @@ void Gpu::fill_facts(const Features& has) {
     facts.subgroup_arithmetic = (subgroup.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0;
     facts.subgroup_shuffle = (subgroup.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
   }
+  if (has.cooperative.cooperativeMatrix != 0 && facts.f16_storage && subgroup_control)
+    facts.cooperative = cooperative_matrices();
   facts.vector_width = facts.cpu_like ? std::max(1u, subgroup.subgroupSize) : 4;
   facts.max_texel_buffers = usable_texel_buffers(adapter, instance);
   facts.max_words = std::min(limits.maxPushConstantsSize / 4, kMaxWords);
@@ -145,6 +153,30 @@ void Gpu::fill_facts(const Features& has) {
   facts.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers - 1, facts.max_words});
   facts.max_binding_bytes =
       limits.maxStorageBufferRange - std::max<uint64_t>(16, limits.minStorageBufferOffsetAlignment);
+}
+
+/// The shapes that a subgroup multiplies f16 matrices in with f32 sums. Of VK_NV_cooperative_matrix only: Debian's glslang
+/// has no words for the KHR extension, whose instructions are others.
+std::vector<codegen::CooperativeMatrix> Gpu::cooperative_matrices() const {
+  uint32_t count = 0;
+  check_result(instance.GetPhysicalDeviceCooperativeMatrixPropertiesNV(adapter.handle, &count, nullptr),
+               "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV");
+  std::vector<VkCooperativeMatrixPropertiesNV> all(count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV});
+  check_result(instance.GetPhysicalDeviceCooperativeMatrixPropertiesNV(adapter.handle, &count, all.data()),
+               "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV");
+  std::vector<codegen::CooperativeMatrix> usable;
+  for (const VkCooperativeMatrixPropertiesNV& p : all) {
+    const bool narrow = p.AType == VK_COMPONENT_TYPE_FLOAT16_NV && p.BType == VK_COMPONENT_TYPE_FLOAT16_NV;
+    const bool wide = p.CType == VK_COMPONENT_TYPE_FLOAT32_NV && p.DType == VK_COMPONENT_TYPE_FLOAT32_NV;
+    if (!narrow || !wide || p.scope != VK_SCOPE_SUBGROUP_NV) continue;
+    const codegen::CooperativeMatrix shape{p.MSize, p.NSize, p.KSize, BP_F16};
+    // The largest first.
+    const auto place = std::find_if(usable.begin(), usable.end(), [&](const codegen::CooperativeMatrix& other) {
+      return other.m * other.n * other.k < shape.m * shape.n * shape.k;
+    });
+    usable.insert(place, shape);
+  }
+  return usable;
 }
 
 Gpu::~Gpu() { vk.DestroyDevice(handle, nullptr); }

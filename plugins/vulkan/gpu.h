@@ -59,6 +59,7 @@ class Gpu {
   struct Features;
   void create(const Features& wanted);
   void fill_facts(const Features& has);
+  std::vector<codegen::CooperativeMatrix> cooperative_matrices() const;
 
   const uint32_t index_;
   uint64_t binding_alignment_ = 16;

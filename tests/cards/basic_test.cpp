@@ -141,6 +141,19 @@ TEST_F(Matmul, Batches) {
     }
   }
 }
+TEST_F(Matmul, ManySmallOnes) {
+  compare(matmul(BP_F32, {100}, 4, 4, 4));
+  compare(matmul(BP_F32, {9, 10}, 5, 7, 6, Lay::permuted, Lay::permuted));
+  compare(matmul(BP_F32, {70}, 11, 8, 64, Lay::dense, Lay::broadcast_first));
+  compare(matmul(BP_F64, {70}, 1, 16, 3, Lay::padded, Lay::padded, Lay::permuted));
+  compare(matmul(BP_BF16, {64}, 16, 13, 9));
+  Case c = matmul(BP_F32, {80}, 3, 5, 20);  // an epilogue that differs between the products
+  c.in.push_back(lay_out(BP_F32, {80, 3, 5}));
+  c.has_program = true;
+  c.program = {{instr(BP_S_ADD, BP_F32, 0, 1)}, 2, {2}};
+  c.bound.floor = 1;
+  compare(c);
+}
 TEST_F(Matmul, EveryDtype) {
   for (uint32_t dtype : {BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64}) {
     for (const Size& s : kSizes) {

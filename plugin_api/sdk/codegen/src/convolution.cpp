@@ -78,11 +78,13 @@ void list_convolution(const bp_op& op, const DeviceFacts& facts, Variants& out) 
   const bool depthwise_late = filter && facts.cpu_like && facts.dialect == Dialect::glsl;
   if (!depthwise_late) list_convolution_depthwise(problem, facts, out);
   if (!facts.cpu_like) list_grouped("implicit_", product, facts, out);
+  list_cooperative("implicit_", product, facts, op.math_mode, out);
   list_convolution_shuffle(problem, facts, out);
   if (filter) list_convolution_dots(problem, facts, out);
   else list_convolution_tiles(problem, facts, out);
   if (depthwise_late) list_convolution_depthwise(problem, facts, out);
   list_convolution_winograd(problem, facts, out);
+  list_convolution_columns(problem, facts, out);
   if (facts.cpu_like) list_grouped("implicit_", product, facts, out);
   list_naive("direct_", product, facts, out);
 }

@@ -67,6 +67,8 @@ void list_convolution_tiles(const ConvolutionProblem& problem, const DeviceFacts
 void list_convolution_dots(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Groups of one channel, in all directions.
 void list_convolution_depthwise(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
+/// Columns of what the taps meet, and MATMUL: the result only.
+void list_convolution_columns(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 /// 3 x 3 of stride 1: the result and the data's gradient.
 void list_convolution_winograd(const ConvolutionProblem& problem, const DeviceFacts& facts, Variants& out);
 

@@ -36,6 +36,10 @@ bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis);
 void list_matmul_shuffle(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Tiles in registers, with and without packed operands.
 void list_tiles(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
+/// Many products of a few elements each.
+void list_small(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
+/// A few rows times a matrix whose rows are dense.
+void list_columns(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 /// Thin products along k.
 void list_dots(const MatmulProblem& problem, const DeviceFacts& facts, Variants& out);
 

@@ -32,5 +32,8 @@ void declare_extents(Source& source, const Product& product);
 void list_naive(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out);
 /// Tiles in local memory, k in one piece or split.
 void list_grouped(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out);
+/// Cooperative matrices (tensor cores) where the device has them and the dtype, or BP_MATH_FAST, allows for 16 bits.
+void list_cooperative(const std::string& prefix, const Product& product, const DeviceFacts& facts, uint32_t math_mode,
+                      Variants& out);
 
 }  // namespace backplane::codegen

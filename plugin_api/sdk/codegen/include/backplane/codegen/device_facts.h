@@ -5,10 +5,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace backplane::codegen {
 
 enum class Dialect { opencl_c, glsl, cuda };
+
+/// A product of matrices that a subgroup does at once: m x k by k x n of `dtype` (f16, bf16), sums in f32.
+struct CooperativeMatrix {
+  uint32_t m, n, k, dtype;
+};
 
 struct DeviceFacts {
   Dialect dialect = Dialect::opencl_c;
@@ -31,6 +37,7 @@ struct DeviceFacts {
   uint32_t subgroup_size = 0;                       ///< 0: no subgroup operations
   bool subgroup_arithmetic = false;                 ///< reductions over a subgroup
   bool subgroup_shuffle = false;
+  std::vector<CooperativeMatrix> cooperative;       ///< best first; GLSL: f16 only
   uint32_t vector_width = 1;                        ///< f32 elements a CPU-like device handles best at once
   bool atomic_add_f32 = false;                      ///< on buffers
 

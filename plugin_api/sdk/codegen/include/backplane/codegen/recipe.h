@@ -20,7 +20,7 @@ struct Slot {
   uint32_t index = 0;         ///< which input or output of the operation
   uint32_t element_size = 4;  ///< bytes; the argument's offset is passed in elements
   bool written = false;
-  uint64_t offset = 0;        ///< bytes into the workspace, a multiple of 64
+  uint64_t offset = 0;        ///< bytes after the view's own offset; in the workspace a multiple of 64
   int64_t low = 0;            ///< lowest and highest element touched, relative to the view's offset (low <= 0 <= high);
   int64_t high = 0;           ///< so a plugin that binds ranges knows which
 };

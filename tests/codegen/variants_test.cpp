@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every variant of matmul and convolution, for devices of each kind, as text that its dialect's own compiler takes: also
+// those that no machine here can run (GPUs with subgroups or cooperative matrices). GLSL by glslc and spirv-val, OpenCL C by
+// the first OpenCL device there is, CUDA C++ by NVRTC.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <list>
+#include <map>
+#include <set>
+
+#ifdef BACKPLANE_HAS_OPENCL
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#endif
+
+#include "backplane/codegen/codegen.h"
+
+namespace codegen_test {
+namespace {
+
+using namespace backplane::codegen;
+
+bp_tensor_desc dense(uint32_t dtype, std::initializer_list<int64_t> shape) {
+  bp_tensor_desc desc{};
+  desc.dtype = dtype;
+  for (const int64_t extent : shape) desc.shape[desc.rank++] = extent;
+  int64_t stride = 1;
+  for (uint32_t axis = desc.rank; axis-- > 0; stride *= desc.shape[axis]) desc.strides[axis] = stride;
+  return desc;
+}
+
+struct Operation {
+  bp_tensor_desc inputs[2], outputs[1];
+  bp_convolution_attrs attrs{};
+  bp_op op{};
+  Operation(uint32_t code, bp_tensor_desc a, bp_tensor_desc b, bp_tensor_desc y) : inputs{a, b}, outputs{y} {
+    op.size = sizeof(op);
+    op.code = code;
+    op.inputs = inputs, op.num_inputs = 2;
+    op.outputs = outputs, op.num_outputs = 1;
+    op.max_workspace = UINT64_MAX;
+  }
+};
+
+/// Operations that between them list every variant there is.
+std::list<Operation> operations() {
+  std::list<Operation> all;
+  const auto matmul = [&](uint32_t dtype, int64_t batch, int64_t m, int64_t n, int64_t k) {
+    all.emplace_back(BP_OP_MATMUL, dense(dtype, {batch, m, k}), dense(dtype, {batch, k, n}), dense(dtype, {batch, m, n}));
+  };
+  for (const uint32_t dtype : {BP_F32, BP_F16, BP_BF16}) matmul(dtype, 1, 600, 600, 700);
+  matmul(BP_F32, 1, 2, 600, 700);
+  matmul(BP_F32, 300, 5, 6, 7);
+  matmul(BP_F32, 1, 600, 600, 700), all.back().op.math_mode = BP_MATH_FAST;
+  matmul(BP_F32, 1, 600, 1, 700);
+  const auto convolution = [&](uint32_t dtype, int64_t channels, int64_t filters, uint32_t groups) {
+    const bp_tensor_desc x = dense(dtype, {2, channels, 20, 21}), w = dense(dtype, {filters, channels / groups, 3, 3}),
+                         y = dense(dtype, {2, filters, 20, 21});
+    all.emplace_back(BP_OP_CONVOLUTION, x, w, y);
+    all.emplace_back(BP_OP_CONVOLUTION_GRAD_DATA, y, w, x);
+    all.emplace_back(BP_OP_CONVOLUTION_GRAD_FILTER, x, y, w);
+    for (auto op = std::prev(all.end(), 3); op != all.end(); ++op) {
+      op->attrs.size = sizeof(op->attrs), op->attrs.spatial_rank = 2, op->attrs.groups = groups;
+      for (int i = 0; i < 3; ++i) op->attrs.stride[i] = op->attrs.dilation[i] = 1, op->attrs.pad_low[i] = op->attrs.pad_high[i] = i < 2;
+      op->op.attrs = &op->attrs;
+    }
+  };
+  convolution(BP_F32, 32, 48, 1);
+  convolution(BP_F16, 32, 48, 1);
+  convolution(BP_F32, 8, 16, 8);
+  return all;
+}
+
+DeviceFacts facts_of(Dialect dialect, bool cpu_like) {
+  DeviceFacts facts;
+  facts.dialect = dialect;
+  facts.cpu_like = cpu_like;
+  facts.f16_storage = facts.bf16_storage = facts.bool_storage = facts.f64 = facts.i64 = true;
+  facts.max_group_size = 1024;
+  for (uint32_t& extent : facts.max_group_extent) extent = 1024;
+  facts.local_bytes = 32768;
+  facts.vector_width = cpu_like ? 16 : 4;
+  facts.max_buffers = 16;
+  if (dialect != Dialect::opencl_c) {
+    facts.subgroup_size = cpu_like ? 8 : 32;
+    facts.subgroup_arithmetic = facts.subgroup_shuffle = true;
+    if (!cpu_like) facts.cooperative.push_back({16, 16, 16, BP_F16});
+  }
+  if (dialect == Dialect::cuda) facts.cooperative.push_back({16, 16, 16, BP_BF16});
+  return facts;
+}
+
+/// The launches of every variant; those of one operation that differ in numbers only stand for one another.
+struct Text {
+  std::string name, source;
+};
+std::vector<Text> texts(const DeviceFacts& facts) {
+  std::vector<Text> all;
+  std::set<std::string> seen;
+  for (const Operation& operation : operations()) {
+    EXPECT_EQ(refuse(operation.op, facts), "");
+    for (const Variant& variant : list_variants(operation.op, facts)) {
+      for (const Launch& launch : variant.build().launches) {
+        std::string kind = variant.name + launch.name;
+        std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
+        if (!seen.insert(kind + std::to_string(operation.op.code) + std::to_string(operation.inputs[0].dtype)).second) continue;
+        for (const std::string* source : {&launch.source, &launch.aligned_source}) {
+          if (!source->empty()) all.push_back({variant.name + ": " + launch.name, *source});
+        }
+      }
+    }
+  }
+  return all;
+}
+
+bool has(const std::vector<Text>& all, const std::string& prefix) {
+  return std::any_of(all.begin(), all.end(), [&](const Text& t) { return t.name.rfind(prefix, 0) == 0; });
+}
+
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::temp_directory_path() / ("backplane-variants-" + std::to_string(getpid()))) {
+    std::filesystem::create_directory(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const char* name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void compile_glsl(bool cpu_like) {
+  const std::string compiler = GLSLC, validator = SPIRV_VAL;
+  if (compiler.empty()) GTEST_SKIP() << "glslc was not found";
+  const std::vector<Text> all = texts(facts_of(Dialect::glsl, cpu_like));
+  EXPECT_TRUE(has(all, "winograd@m=4")) << "the list does not reach what it is for";
+  EXPECT_EQ(has(all, "cooperative@f16"), !cpu_like);
+  const Folder folder;
+  for (const Text& text : all) {
+    std::ofstream(folder / "kernel.comp") << text.source;
+    std::string command = compiler + " --target-env=vulkan1.2 -o " + (folder / "kernel.spv") + " " + (folder / "kernel.comp");
+    if (!validator.empty()) command += " && " + validator + " --target-env vulkan1.2 " + (folder / "kernel.spv");
+    if (std::system(("( " + command + " ) > " + (folder / "log") + " 2>&1").c_str()) == 0) continue;
+    std::ifstream log(folder / "log");
+    std::string line, messages;
+    for (int i = 0; i < 10 && std::getline(log, line); ++i) messages += line + "\n";
+    FAIL() << text.name << ":\n" << messages;
+  }
+}
+TEST(Variants, GlslForGpusCompiles) { compile_glsl(false); }
+TEST(Variants, GlslForCpuCoresCompiles) { compile_glsl(true); }
+
+void compile_opencl(bool cpu_like) {
+#ifdef BACKPLANE_HAS_OPENCL
+  cl_uint platforms = 0;
+  cl_platform_id platform = nullptr;
+  cl_device_id device = nullptr;
+  if (clGetPlatformIDs(1, &platform, &platforms) != CL_SUCCESS || platforms == 0 ||
+      clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, nullptr) != CL_SUCCESS) {
+    GTEST_SKIP() << "no OpenCL device";
+  }
+  cl_int status = 0;
+  cl_context context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
+  ASSERT_EQ(status, CL_SUCCESS);
+  for (const Text& text : texts(facts_of(Dialect::opencl_c, cpu_like))) {
+    const char* data = text.source.c_str();
+    cl_program program = clCreateProgramWithSource(context, 1, &data, nullptr, &status);
+    if (clCompileProgram(program, 1, &device, "-cl-std=CL1.2 -w", 0, nullptr, nullptr, nullptr, nullptr) != CL_SUCCESS) {
+      std::string log(20000, '\0');
+      clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), nullptr);
+      ADD_FAILURE() << text.name << ": " << log.c_str();
+      break;
+    }
+    clReleaseProgram(program);
+  }
+  clReleaseContext(context);
+#else
+  GTEST_SKIP() << "built without OpenCL";
+#endif
+}
+TEST(Variants, OpenClForGpusCompiles) { compile_opencl(false); }
+TEST(Variants, OpenClForCpuCoresCompiles) { compile_opencl(true); }
+
+TEST(Variants, CudaCompiles) {
+  void* library = nullptr;
+  for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NVRTC}) {
+    if (library == nullptr && *name != '\0') library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  }
+  if (library == nullptr) GTEST_SKIP() << "NVRTC was not found";
+  // As nvrtc.h declares them; the header need not be there.
+  const auto create = reinterpret_cast<int (*)(void**, const char*, const char*, int, const char* const*, const char* const*)>(
+      dlsym(library, "nvrtcCreateProgram"));
+  const auto compile = reinterpret_cast<int (*)(void*, int, const char* const*)>(dlsym(library, "nvrtcCompileProgram"));
+  const auto destroy = reinterpret_cast<int (*)(void**)>(dlsym(library, "nvrtcDestroyProgram"));
+  const auto log_size = reinterpret_cast<int (*)(void*, size_t*)>(dlsym(library, "nvrtcGetProgramLogSize"));
+  const auto get_log = reinterpret_cast<int (*)(void*, char*)>(dlsym(library, "nvrtcGetProgramLog"));
+  ASSERT_TRUE(create && compile && destroy && log_size && get_log);
+  const std::vector<Text> all = texts(facts_of(Dialect::cuda, false));
+  EXPECT_TRUE(has(all, "cooperative@f16"));
+  EXPECT_TRUE(has(all, "cooperative@bf16"));
+  for (const Text& text : all) {
+    void* program = nullptr;
+    ASSERT_EQ(create(&program, text.source.c_str(), "kernel.cu", 0, nullptr, nullptr), 0);
+    // A real architecture: then ptxas reads the inline assembly, too.
+    const char* options[] = {"--gpu-architecture=sm_80", "--std=c++17"};
+    if (compile(program, 2, options) != 0) {
+      size_t bytes = 0;
+      log_size(program, &bytes);
+      std::string log(bytes, '\0');
+      get_log(program, log.data());
+      ADD_FAILURE() << text.name << ": " << log.substr(0, 2000);
+      destroy(&program);
+      break;
+    }
+    destroy(&program);
+  }
+}
+
+}  // namespace
+}  // namespace codegen_test
