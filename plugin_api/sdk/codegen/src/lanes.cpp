@@ -4,30 +4,28 @@
 #include <algorithm>
 #include <string>
 
-#include "dialect.h"
+#include "backplane/sdk/program.hpp"
+#include "vectors.h"
 
 namespace backplane::codegen {
 namespace {
 
 std::string number(int64_t n) { return std::to_string(n); }
 
-// Lanes are OpenCL's vector types.
 constexpr std::string_view kOpenClLanes = R"(
 #define BP_JOIN2(a, b) a##b
 #define BP_JOIN(a, b) BP_JOIN2(a, b)
-#define LANES BP_JOIN(float, WIDTH)
 #define LANES_INT BP_JOIN(int, WIDTH)
-#define LANES_OF(x) ((LANES)(x))
 #define AS_LANES(x) BP_JOIN(as_float, WIDTH)(x)
 #define AS_LANES_INT(x) BP_JOIN(as_int, WIDTH)(x)
 #define LANES_LESS(x, limit, yes, no) ((x) < (limit) ? (LANES)(yes) : (no))
+#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define LANES_SUM(v) lanes_sum(v)
+#define LANES_TOP(v) lanes_top(v)
 )";
 
-// The only vector of GLSL that is worth it: vec4.
 constexpr std::string_view kGlslLanes = R"(
-#define LANES vec4
 #define LANES_INT ivec4
-#define LANES_OF(x) vec4(x)
 #define AS_LANES(x) intBitsToFloat(x)
 #define AS_LANES_INT(x) floatBitsToInt(x)
 #define LANES_LESS(x, limit, yes, no) mix(no, vec4(yes), lessThan(x, vec4(limit)))
@@ -37,9 +35,7 @@ constexpr std::string_view kGlslLanes = R"(
 )";
 
 constexpr std::string_view kScalarLanes = R"(
-#define LANES REAL
 #define LANES_INT int
-#define LANES_OF(x) (x)
 #define AS_LANES(x) AS_FLOAT(x)
 #define AS_LANES_INT(x) AS_INT(x)
 #define LANES_LESS(x, limit, yes, no) ((x) < (limit) ? (yes) : (no))
@@ -110,29 +106,20 @@ void declare_functions(Source& source, uint32_t width, uint32_t dtype) {
 }  // namespace
 
 uint32_t lane_width(const DeviceFacts& facts, uint32_t dtype, int64_t wish) {
-  if (dtype == BP_F64 || facts.dialect == Dialect::cuda || !facts.cpu_like || wish < 3) return 1;
-  const uint32_t widest = facts.dialect == Dialect::glsl ? 4 : 16;
-  uint32_t width = 4;
-  while (width * 2 <= std::min(widest, facts.vector_width)) width *= 2;
-  return width;
+  return dtype == BP_F64 || !facts.cpu_like || wish < 3 ? 1 : vector_width(facts, BP_F32);
 }
 
 void declare_lanes(Source& source, uint32_t width, uint32_t dtype) {
-  const DeviceFacts& facts = source.facts();
-  source.define("WIDTH", width);
-  source.define("REAL", compute_type(dtype));
-  if (width == 1)
+  declare_vectors(source, width, dtype);
+  source.text("#define LANES VEC\n#define LANES_OF(x) VEC_OF(x)");
+  if (width == 1) {
     source.text(kScalarLanes);
-  else if (facts.dialect == Dialect::glsl)
+  } else if (source.facts().dialect == Dialect::glsl) {
     source.text(kGlslLanes);
-  else {
-    source.text(kOpenClLanes);
-    source.text("#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))");
-    // PoCL's vstore16 stores four lanes at a time.
-    if (facts.cpu_like) source.text("typedef LANES lanes_unaligned __attribute__((aligned(4)));");
+  } else {
     source.text(fold("sum", width, "(", " + "));
     source.text(fold("top", width, "fmax(", ", "));
-    source.text("#define LANES_SUM(v) lanes_sum(v)\n#define LANES_TOP(v) lanes_top(v)");
+    source.text(kOpenClLanes);
   }
   declare_functions(source, width, dtype);
 }
@@ -158,23 +145,14 @@ void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, 
     part += lane == 0 ? load : ", " + number(lane) + " < (left) ? " + load + " : (fill)";
     stores += "if (" + number(lane) + " < (left)) { STORE_" + x + "(" + at + ", " + value + "); } ";
   }
-  const std::string w = number(width), open = glsl ? "vec4(" : "(LANES)(", here = x + " + (" + x + "_at + (i))";
+  const std::string open = glsl ? "vec4(" : "(LANES)(";
   std::string whole = open + all + ")", store;
   if (step == 0) {
     whole = "LANES_OF(LOAD_" + x + "(i))";
-  } else if (step == 1 && glsl && vectors) {
-    source.vectors(name);
-    whole = "LOAD4_" + x + "(i)";
-    store = "STORE4_" + x + "(i, v)";
-  } else if (step == 1 && !glsl && dtype == BP_F32) {
-    whole = "vload" + w + "(0, " + here + ")";
-    const bool own = source.facts().cpu_like;
-    store = own ? "*(__global lanes_unaligned*)(" + here + ") = v" : "vstore" + w + "(v, 0, " + here + ")";
-  } else if (step == 1 && !glsl && dtype == BP_F16) {
-    whole = "vload_half" + w + "(0, " + here + ")";
-    store = "vstore_half" + w + "_rte(v, 0, " + here + ")";
-  } else if (step == 1 && !glsl && dtype == BP_BF16) {
-    whole = "as_float" + w + "(convert_uint" + w + "(vload" + w + "(0, " + here + ")) << 16)";
+  } else if (step == 1 && sdk::is_float(dtype)) {
+    declare_vector_access(source, name, width, dtype, written, vectors);
+    whole = "VLOAD_" + x + "(i)";
+    store = "VSTORE_" + x + "(i, v)";
   }
   source.text("#define GET_" + x + "(i, left, fill) ((left) >= WIDTH ? " + whole + " : " +
               (step == 0 ? whole : open + part + ")") + ")");

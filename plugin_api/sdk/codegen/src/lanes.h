@@ -2,10 +2,10 @@
 // Values of several lanes in a kernel text, for devices whose work-items should run over many elements each: a CPU that
 // runs OpenCL or Vulkan fills its vector registers from them. A width of 1 makes the same text a scalar kernel.
 //
-// declare_lanes defines, for a width W and an element type
+// They are vectors.h's vectors with functions, and with loads and stores of which some lanes are left out. declare_lanes
+// declares those vectors (REAL, WIDTH, ...) and
 //
-//   REAL LANES WIDTH          the element's type, the type of W of them, W
-//   LANES_OF(x)               all lanes alike
+//   LANES LANES_OF(x)         their type, all lanes alike
 //   LANES_LARGER(a, b)        the larger of each lane; with NaN either may come out
 //   LANES_SUM(v) LANES_TOP(v) a REAL: all lanes added, the largest lane
 //   LANES_EXP(v)              e^x; NaN stays NaN; below the least normal number 0

@@ -45,7 +45,7 @@ void declare_vectors(Source& source, uint32_t width, uint32_t dtype) {
   source.define("WIDTH", width);
   source.define("REAL", real);
   source.define("DISTANCE", dialect == Dialect::opencl_c && source.facts().cpu_like ? "long" : "int");
-  source.define("ZERO", !floats ? "0" : dtype == BP_F64 ? "0.0" : "0.0f");
+  source.define("ZERO", !floats ? "0" : dtype == BP_F64 ? "TO_F64(0)" : "0.0f");
   // GLSL has fma for double too; CUDA's FMA is fmaf.
   const bool fused = floats && !(dtype == BP_F64 && dialect == Dialect::cuda);
   source.define("MULADD(a, b, c)", fused ? "FMA(a, b, c)" : "((a) * (b) + (c))");
@@ -56,6 +56,8 @@ void declare_vectors(Source& source, uint32_t width, uint32_t dtype) {
   if (dialect == Dialect::opencl_c) {
     const std::string_view type = dtype == BP_F64 ? "double" : dtype == BP_I64 ? "long" : std::string_view(real);
     source.define("VEC", std::string(type) + w);
+    // PoCL's vstore16 stores four elements at a time.
+    if (dtype != BP_F64 && floats && source.facts().cpu_like) source.text("typedef VEC bp_unaligned __attribute__((aligned(4)));");
     source.text("#define VEC_OF(x) ((VEC)(x))\n#define VMULADD(a, b, c) MULADD(a, b, c)");
     return source.text("#define SPILL(v, array, i) vstore" + w + "(v, 0, (array) + (i))");
   }
@@ -97,6 +99,8 @@ void declare_vector_access(Source& source, std::string_view name, uint32_t width
   if (!written) return;
   if (dtype == BP_BF16)
     return source.text("#define VSTORE_" + x + "(i, v) { VEC bp_v = (v); " + single_stores(x, width) + "}");
+  if (dtype == BP_F32 && source.facts().cpu_like)
+    return source.text("#define VSTORE_" + x + "(i, v) *(__global bp_unaligned*)(" + here + ") = (v)");
   source.text("#define VSTORE_" + x + "(i, v) " + (dtype == BP_F16 ? "vstore_half" + w + "_rte" : "vstore" + w) +
               "(v, 0, " + here + ")");
 }
