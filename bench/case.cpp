@@ -28,7 +28,8 @@ std::vector<std::byte> random_values(const Operand& operand, uint32_t seed) {
         std::memcpy(&bytes[i * sizeof value], &value, sizeof value);
         break;
       }
-      default: throw Error("[bench] operands of " + std::string(name_of(operand.type.dtype)) + " have no random values yet");
+      default:
+        throw Error("[bench] operands of " + std::string(name_of(operand.type.dtype)) + " have no random values yet");
     }
   }
   return bytes;

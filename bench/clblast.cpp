@@ -58,7 +58,8 @@ class Call : public PeerCall {
     const auto status =
         clblast::Gemm<float>(clblast::Layout::kRowMajor, clblast::Transpose::kNo, clblast::Transpose::kNo, m_, n_, k_,
                              1.0f, a_, 0, k_, b_, 0, n_, 0.0f, c_, 0, n_, &queue_);
-    if (status != clblast::StatusCode::kSuccess) throw Error("[clblast] status " + std::to_string(static_cast<int>(status)));
+    if (status != clblast::StatusCode::kSuccess)
+      throw Error("[clblast] Gemm gave " + std::to_string(static_cast<int>(status)));
   }
   void finish() override { check(clFinish(queue_), "clFinish"); }
   std::vector<float> output() override {

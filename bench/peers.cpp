@@ -21,7 +21,8 @@ namespace {
 
 class LoadedCall : public PeerCall {
  public:
-  LoadedCall(const backplane_bench_peer& peer, void* call, size_t results) : peer_(peer), call_(call), results_(results) {}
+  LoadedCall(const backplane_bench_peer& peer, void* call, size_t results)
+      : peer_(peer), call_(call), results_(results) {}
   ~LoadedCall() override { peer_.destroy(call_); }
   void enqueue() override { peer_.enqueue(call_); }
   void finish() override { peer_.finish(call_); }
