@@ -167,8 +167,6 @@ std::string extensions(const DeviceFacts& facts) {
     if (facts.subgroup_size != 0) line("#extension GL_KHR_shader_subgroup_basic : require");
     if (facts.subgroup_arithmetic) line("#extension GL_KHR_shader_subgroup_arithmetic : require");
     if (facts.subgroup_shuffle) line("#extension GL_KHR_shader_subgroup_shuffle : require");
-    if (!facts.cooperative.empty()) line("#extension GL_KHR_memory_scope_semantics : require");
-    if (!facts.cooperative.empty()) line("#extension GL_NV_cooperative_matrix : require");
     if (facts.atomic_add_f32) line("#extension GL_EXT_shader_atomic_float : require");
   }
   const bool clang = facts.dialect == Dialect::opencl_c && facts.cpu_like;  // the compiler of every such driver

@@ -50,7 +50,7 @@ std::string cuda_fragments(uint32_t dtype) {
   const int each = dtype == BP_F16 ? 8 : 4;  // 32-bit registers of an operand's fragment
   const std::string type = dtype == BP_F16 ? "f16" : "bf16", shape = ".sync.aligned.row.m16n16k16.";
   const std::string types = dtype == BP_F16 ? "f32.f32" : "f32.bf16.bf16.f32";
-  std::string text = "struct bp_frag { uint r[" + std::to_string(each) + "]; };\nstruct bp_sums { float r[8]; };\n";
+  std::string text = "struct bp_frag { uint r[" + std::to_string(each) + "]; };\nstruct bp_sums { float r[8]; };\n#ifdef __CUDA_ARCH__\n";
   for (const char* which : {"a", "b"}) {
     text += std::string("FN void bp_load_") + which + "(bp_frag& f, const unsigned short* p, int apart) {\n  asm volatile(\"wmma.load." +
             which + shape + type + " " + numbers(0, each) + ", [%" + std::to_string(each) + "], %" +
@@ -61,7 +61,7 @@ std::string cuda_fragments(uint32_t dtype) {
   text += "FN void bp_muladd(bp_sums& c, const bp_frag& a, const bp_frag& b) {\n  asm volatile(\"wmma.mma.sync.aligned.row.row.m16n16k16." +
           types + " " + numbers(0, 8) + ", " + numbers(8, each) + ", " + numbers(8 + each, each) + ", " + numbers(0, 8) +
           ";\" : " + registers("+f", "c", 8) + " : " + registers("r", "a", each) + ", " + registers("r", "b", each) + ");\n}\n";
-  return text + R"(
+  return text + R"(#endif
 #define FRAG_A bp_frag
 #define FRAG_B bp_frag
 #define FRAG_C bp_sums
@@ -80,6 +80,7 @@ Recipe build(const std::string& prefix, const Product& p, const DeviceFacts& fac
   const bool cuda = facts.dialect == Dialect::cuda;
   const uint32_t tile_m = t.warps_m * t.frags_m * shape.m, tile_n = t.warps_n * t.frags_n * shape.n;
   Source source(facts, prefix + "cooperative");
+  if (!cuda) source.extension("GL_KHR_memory_scope_semantics"), source.extension("GL_NV_cooperative_matrix");
   declare_vectors(source, 1, p.dtype);
   declare_extents(source, p);
   p.operands(source);

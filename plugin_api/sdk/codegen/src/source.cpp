@@ -74,6 +74,10 @@ void Source::local_array(std::string_view type, std::string_view name, std::stri
   local_arrays_.push_back({std::string(type), std::string(name), std::string(count)});
 }
 
+void Source::extension(std::string_view name) {
+  extensions_.append("#extension ").append(name).append(" : require\n");
+}
+
 void Source::text(std::string_view text) { text_.append(text).append("\n"); }
 
 void Source::include(std::string_view kernel) {
@@ -170,6 +174,7 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
   const Dialect dialect = facts_.dialect;
   const bool glsl = dialect == Dialect::glsl;
   std::string text = prelude(facts_);
+  if (glsl) text.insert(text.find('\n') + 1, extensions_);  // after the version, before anything else
   // SPIRV-Tools 2023 inlines functions without their NoContraction and then cancels (a + b) - b: see the plugin's compiler.
   if (glsl && precise_functions_) text += "#pragma optimize(off)\n";
   Interface face;

@@ -60,6 +60,8 @@ class Source {
   void define(std::string_view name, std::string_view value);
   /// `type name[count]` in local memory; `count` may use defined names.
   void local_array(std::string_view type, std::string_view name, std::string_view count);
+  /// GLSL: an extension that few kernels need, so that it is not in the prelude.
+  void extension(std::string_view name);
   /// Text before the kernel's body: functions and macros.
   void text(std::string_view text);
   /// A text of kernels/ with functions, once: "scalar_exp" for s_exp and s_expm1, ... (accurate to a few units in the last
@@ -88,6 +90,7 @@ class Source {
   std::vector<std::array<std::string, 3>> local_arrays_;
   std::vector<std::string> included_;
   bool precise_functions_ = false;  ///< an included function has PRECISE variables
+  std::string extensions_;
   std::string text_;
 };
 
