@@ -14,9 +14,11 @@ Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml
   const Current current(context_);
   memory_ = make_pool(memory_cap(), entry_.info.max_allocation);
   programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
+  lt_ = std::make_unique<BlasLt>(host_);
 }
 
 Device::~Device() {
+  lt_.reset();
   programs_.reset();
   memory_.reset();
   cu().DevicePrimaryCtxRelease(entry_.handle);
@@ -107,8 +109,9 @@ std::unique_ptr<Event> Device::create_event() {
 
 void Device::query(const bp_op& op, sdk::Support& support) {
   const Current current = enter();
-  if (!compiler_.problem().empty()) {
-    support.no("[cuda] " + compiler_.problem());
+  if (!compiler_.problem().empty()) {  // what libraries do needs no compiler
+    if (op.program == nullptr && !lt_variants(*lt_, op).empty()) support.yes();
+    else support.no("[cuda] " + compiler_.problem());
     return;
   }
   codegen::answer_query(op, entry_.facts, "cuda", support);
@@ -116,19 +119,47 @@ void Device::query(const bp_op& op, sdk::Support& support) {
 
 void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
   const Current current = enter();
-  codegen::answer_variants(op, entry_.facts, list);
+  // The heuristic's best is the default; Backplane's own kernels are there to be measured against it.
+  for (const LtVariant& v : lt_variants(*lt_, op)) {
+    const uint32_t flags = list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0u;
+    list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, BP_DETERMINISM_RUN, 1));
+  }
+  if (compiler_.problem().empty()) codegen::answer_variants(op, entry_.facts, list);
 }
 
 std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
   const Current current = enter();
+  for (const LtVariant& v : lt_variants(*lt_, op)) {
+    if (variant == nullptr || v.name == variant) return prepare_product(op, v);
+  }
   const codegen::Variant chosen = codegen::choose_variant(op, entry_.facts, "cuda", variant);
   auto kernel = std::make_unique<Kernel>();
-  for (codegen::Launch& launch : chosen.build().launches) {
-    kernel->launches.push_back(
-        std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel->build_time_ns));
-  }
+  add_launches(*kernel, chosen);
   kernel->workspace = chosen.workspace;
   sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen.name);
+  return kernel;
+}
+
+void Device::add_launches(Kernel& kernel, const codegen::Variant& variant) {
+  for (codegen::Launch& launch : variant.build().launches) {
+    kernel.steps.push_back(std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel.build_time_ns));
+  }
+}
+
+std::unique_ptr<Kernel> Device::prepare_product(const bp_op& op, const LtVariant& variant) {
+  auto kernel = std::make_unique<Kernel>();
+  kernel->steps.push_back(lt_product(*lt_, variant));
+  if (op.program != nullptr) {
+    std::vector<bp_tensor_desc> inputs;
+    const bp_op epilogue = lt_epilogue(op, inputs);
+    const codegen::Variant chosen = codegen::choose_variant(epilogue, entry_.facts, "cuda", nullptr);
+    for (codegen::Launch& launch : chosen.build().launches) {
+      auto prepared = std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel->build_time_ns);
+      kernel->steps.push_back(std::make_unique<Epilogue>(std::move(prepared), variant.out_of_workspace, 2, epilogue.num_inputs));
+    }
+  }
+  kernel->workspace = variant.workspace;
+  sdk::copy_text(kernel->variant, sizeof(kernel->variant), variant.name);
   return kernel;
 }
 

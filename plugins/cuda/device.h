@@ -7,6 +7,7 @@
 
 #include "backplane/sdk/answers.hpp"
 #include "devices.h"
+#include "lt.h"
 #include "queue.h"
 #include "telemetry.h"
 
@@ -50,6 +51,8 @@ class Device {
   [[noreturn]] void fail(CUresult code, const char* what, const std::string& after) const;
   [[noreturn]] void throw_lost() const;
   uint64_t memory_cap() const;
+  void add_launches(Kernel& kernel, const codegen::Variant& variant);
+  std::unique_ptr<Kernel> prepare_product(const bp_op& op, const LtVariant& variant);
 
   sdk::Host host_;
   DeviceEntry entry_;
@@ -59,6 +62,7 @@ class Device {
   CUcontext context_ = nullptr;
   std::shared_ptr<devicekit::Pool> memory_;
   std::unique_ptr<Programs> programs_;
+  std::unique_ptr<BlasLt> lt_;
   mutable std::atomic<bool> lost_{false};
   mutable std::mutex lost_mutex_;
   mutable std::string lost_text_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -21,12 +22,16 @@ CUdeviceptr address_of(const codegen::Slot& slot, const Operands& operands) {
   const bp_view& view = slot.from == From::input    ? operands.inputs[slot.index]
                         : slot.from == From::output ? operands.outputs[slot.index]
                                                     : operands.workspace;
-  const auto* buffer = reinterpret_cast<const Buffer*>(view.buffer);
-  if (buffer == nullptr) return 0;  // an operand without elements
-  return buffer->address + view.offset + slot.offset;
+  const CUdeviceptr address = cuda::address_of(view);
+  return address == 0 ? 0 : address + slot.offset;
 }
 
 }  // namespace
+
+CUdeviceptr address_of(const bp_view& view) {
+  const auto* buffer = reinterpret_cast<const Buffer*>(view.buffer);
+  return buffer == nullptr ? 0 : buffer->address + view.offset;  // none: an operand without elements
+}
 
 Program::~Program() {
   if (module_ == nullptr) return;
@@ -99,6 +104,13 @@ CUresult Launch::enqueue(CUstream stream, const Operands& operands) const {
   const Program& program = aligned_ != nullptr && all % 16 == 0 ? *aligned_ : *program_;
   return cu().LaunchKernel(program.function(), grid_[0], grid_[1], grid_[2], group_[0], group_[1], group_[2], 0, stream,
                            arguments, nullptr);
+}
+
+CUresult Epilogue::enqueue(CUstream stream, const Operands& operands) const {
+  bp_view inputs[BP_PROGRAM_MAX_INPUTS];
+  inputs[0] = out_of_workspace_ ? operands.workspace : operands.outputs[0];
+  std::copy_n(operands.inputs + first_extra_, num_inputs_ - 1, inputs + 1);
+  return launch_->enqueue(stream, {inputs, operands.outputs, {}});
 }
 
 }  // namespace backplane::cuda

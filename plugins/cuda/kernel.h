@@ -56,12 +56,23 @@ struct Name {
   char text[48] = "";
 };
 
-class Launch {
+CUdeviceptr address_of(const bp_view& view);
+
+/// One thing that a kernel puts into a stream.
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual const Name& name() const = 0;
+  /// The driver's code; libraries' own failures are thrown.
+  virtual CUresult enqueue(CUstream stream, const Operands& operands) const = 0;
+};
+
+class Launch final : public Step {
  public:
   Launch(codegen::Launch launch, Programs& programs, std::shared_ptr<devicekit::Pool> memory, uint64_t* build_ns);
 
-  const Name& name() const { return name_; }
-  CUresult enqueue(CUstream stream, const Operands& operands) const;
+  const Name& name() const override { return name_; }
+  CUresult enqueue(CUstream stream, const Operands& operands) const override;
 
  private:
   Name name_;
@@ -73,12 +84,27 @@ class Launch {
   std::array<uint32_t, 3> group_, grid_;
 };
 
+/// A launch of the POINTWISE operation that another step's epilogue is: its first input is what that step made, in the
+/// workspace or in the output, and the others are the operation's inputs from `first_extra` on.
+class Epilogue final : public Step {
+ public:
+  Epilogue(std::unique_ptr<Launch> launch, bool out_of_workspace, uint32_t first_extra, uint32_t num_inputs)
+      : launch_(std::move(launch)), out_of_workspace_(out_of_workspace), first_extra_(first_extra), num_inputs_(num_inputs) {}
+  const Name& name() const override { return launch_->name(); }
+  CUresult enqueue(CUstream stream, const Operands& operands) const override;
+
+ private:
+  std::unique_ptr<Launch> launch_;
+  const bool out_of_workspace_;
+  const uint32_t first_extra_, num_inputs_;
+};
+
 class Kernel {
  public:
   uint64_t workspace = 0;
   uint64_t build_time_ns = 0;
   char variant[96] = "";
-  std::vector<std::unique_ptr<Launch>> launches;
+  std::vector<std::unique_ptr<Step>> steps;
 };
 
 }  // namespace backplane::cuda

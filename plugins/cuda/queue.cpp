@@ -212,11 +212,11 @@ void Queue::wait(Event& event) {
 void Queue::enqueue(Kernel& kernel, const bp_view* inputs, const bp_view* outputs, const bp_view& workspace) {
   const Current current = device_.enter();
   const Operands operands{inputs, outputs, workspace};
-  for (const auto& launch : kernel.launches) {
-    note(launch->name());
-    check(launch->enqueue(stream_, operands), "cuLaunchKernel");
+  for (const auto& step : kernel.steps) {
+    note(step->name());
+    check(step->enqueue(stream_, operands), "cuLaunchKernel");
     if (device_.synchronous() && !capturing_) [[unlikely]] {
-      device_.check(cu().StreamSynchronize(stream_), "cuStreamSynchronize", std::string("kernel ") + launch->name().text);
+      device_.check(cu().StreamSynchronize(stream_), "cuStreamSynchronize", std::string("kernel ") + step->name().text);
     }
   }
 }

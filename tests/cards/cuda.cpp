@@ -4,8 +4,11 @@
 namespace card_test {
 
 const CardFacts& card_facts() {
-  static const CardFacts facts{
-      "cuda", CARD_PLUGIN, {{"cuda.driver", CUDA_EMULATOR}, {"cuda.nvrtc", NVRTC_EMULATOR}}, true, 40};
+  static const CardFacts facts{"cuda", CARD_PLUGIN,
+                               {{"cuda.driver", CUDA_EMULATOR},
+                                {"cuda.nvrtc", NVRTC_EMULATOR},
+                                {"cuda.cublaslt", CUBLASLT_EMULATOR}},
+                               true, 40};
   return facts;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 extern "C" {
 /// From now on, after `after` more calls, `count` calls of `call` ("cuMemAlloc"; -1: all) return `code` and do nothing.
@@ -12,3 +13,6 @@ void cuda_emulator_reset();
 /// Bytes of device memory that are allocated.
 uint64_t cuda_emulator_memory_used();
 }
+
+/// Work of an emulated library; it returns 0 or a CUresult.
+void cuda_emulator_enqueue(void* stream, std::function<int()> work);

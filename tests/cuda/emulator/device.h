@@ -16,6 +16,7 @@ static thread_local EmulatedThread* bp_emulated_thread;
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __shared__ static thread_local  // one block runs at a time on a thread of the machine
 #define BACKPLANE_EMULATED_CUDA 1
 
@@ -134,3 +135,50 @@ inline long long llabs(long long x) { return x < 0 ? -x : x; }
 // What the prelude writes in PTX.
 inline float bp_half_to_float(unsigned short h) { return static_cast<float>(bp_emulated_bits<_Float16>(h)); }
 inline unsigned short bp_float_to_half(float f) { return bp_emulated_bits<unsigned short>(static_cast<_Float16>(f)); }
+
+// Tensor cores' fragments of 16 x 16: a lane has eight neighbouring elements of a row, and sees the other lanes' where they lie.
+inline int bp_emulated_lane() { return bp_emulated_thread->linear & 31; }
+template <class Fragment>
+inline void bp_emulated_load(Fragment& f, const unsigned short* p, int apart) {
+  for (int i = 0; i < 8; ++i) {
+    const int e = bp_emulated_lane() * 8 + i;
+    const unsigned value = p[e / 16 * apart + e % 16];
+    f.r[i / 2] = i % 2 == 0 ? value : f.r[i / 2] | value << 16;
+  }
+}
+template <class Fragment>
+inline void bp_load_a(Fragment& f, const unsigned short* p, int apart) {
+  bp_emulated_load(f, p, apart);
+}
+template <class Fragment>
+inline void bp_load_b(Fragment& f, const unsigned short* p, int apart) {
+  bp_emulated_load(f, p, apart);
+}
+template <class Sums>
+inline void bp_store(const Sums& c, float* p, int apart) {
+  for (int i = 0; i < 8; ++i) {
+    const int e = bp_emulated_lane() * 8 + i;
+    p[e / 16 * apart + e % 16] = c.r[i];
+  }
+}
+template <class Sums, class Fragment>
+inline void bp_muladd(Sums& c, const Fragment& a, const Fragment& b) {
+  struct Shown {
+    const Fragment *a, *b;
+  } const mine{&a, &b};
+  EmulatedThread* const self = bp_emulated_thread;
+  self->exchanged = reinterpret_cast<unsigned long long>(&mine);
+  bp_emulated_wait(1);
+  const auto element = [&](bool of_a, int e) {
+    const auto* shown = reinterpret_cast<const Shown*>(self[(self->linear & ~31) + e / 8 - self->linear].exchanged);
+    const Fragment& f = of_a ? *shown->a : *shown->b;
+    const unsigned bits = f.r[e % 8 / 2] >> (e % 2 * 16) & 0xffffu;
+    if (sizeof(f.r) == 32) return static_cast<float>(bp_emulated_bits<_Float16>(static_cast<unsigned short>(bits)));
+    return bp_emulated_bits<float>(bits << 16);
+  };
+  for (int i = 0; i < 8; ++i) {
+    const int e = bp_emulated_lane() * 8 + i;
+    for (int k = 0; k < 16; ++k) c.r[i] += element(true, e / 16 * 16 + k) * element(false, k * 16 + e % 16);
+  }
+  bp_emulated_wait(1);
+}

@@ -142,6 +142,15 @@ void cuda_emulator_reset() {
 }
 uint64_t cuda_emulator_memory_used() { return memory_used; }
 
+}  // extern "C"
+
+void cuda_emulator_enqueue(void* stream, std::function<int()> work) {
+  std::lock_guard<std::recursive_mutex> lock(emulator::mutex);
+  static_cast<CUstream>(stream)->stream->add(std::move(work));
+}
+
+extern "C" {
+
 CUresult cuInit(unsigned) { CALL_ANYWHERE("cuInit"); return CUDA_SUCCESS; }
 CUresult cuDriverGetVersion(int* version) { *version = 13000; return CUDA_SUCCESS; }
 CUresult cuGetErrorName(CUresult code, const char** name) {
