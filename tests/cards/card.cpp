@@ -14,6 +14,11 @@ namespace {
   std::fprintf(stderr, "%s\n", what.c_str());
   std::abort();
 }
+/// Where the plugin is that stood at `built` in the build tree: in the folder BACKPLANE_TEST_PLUGINS, if that is set.
+std::string plugin_path(const char* built) {
+  const char* folder = std::getenv("BACKPLANE_TEST_PLUGINS");
+  return folder != nullptr ? folder + std::string(std::strrchr(built, '/')) : built;
+}
 void check(bp_status status, const bp_error& error, const char* what) {
   if (status < 0) give_up(std::string(what) + ": " + error.message);
 }
@@ -56,7 +61,7 @@ bp_error make_error() {
 
 Card::Card(const char* path, std::map<std::string, std::string> settings, std::map<std::string, std::string>* blobs)
     : settings_(std::move(settings)), blobs_(blobs) {
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(plugin_path(path).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) give_up(dlerror());
   auto entry = reinterpret_cast<bp_plugin_entry>(dlsym(library, BP_PLUGIN_ENTRY_NAME));
   if (entry == nullptr) give_up(dlerror());
