@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every variant of matmul and convolution, for devices of each kind, as text that its dialect's own compiler takes: also
-// those that no machine here can run (GPUs with subgroups or cooperative matrices). GLSL by glslc and spirv-val, OpenCL C by
-// the first OpenCL device there is, CUDA C++ by NVRTC.
+// Every variant of matmul, convolution and the operations on rows, for devices of each kind, as text that its dialect's
+// own compiler takes: also those that no machine here can run (GPUs with subgroups or cooperative matrices). GLSL by
+// glslc and spirv-val, OpenCL C by the first OpenCL device there is, CUDA C++ by NVRTC.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -35,24 +35,70 @@ bp_tensor_desc dense(uint32_t dtype, std::initializer_list<int64_t> shape) {
   return desc;
 }
 
+using Descs = std::vector<bp_tensor_desc>;
+
 struct Operation {
-  bp_tensor_desc inputs[2], outputs[1];
+  Descs inputs, outputs;
   bp_convolution_attrs attrs{};
+  bp_axis_attrs axis{sizeof(bp_axis_attrs), 1};
+  bp_normalize_attrs normalize{sizeof(bp_normalize_attrs), BP_NORMALIZE_MEAN_VARIANCE, 2, 0, 1e-5};
+  bp_attention_attrs attention{};
+  bp_sort_attrs sort{};
   bp_op op{};
-  Operation(uint32_t code, bp_tensor_desc a, bp_tensor_desc b, bp_tensor_desc y) : inputs{a, b}, outputs{y} {
+  Operation(uint32_t code, Descs in, Descs out) : inputs(std::move(in)), outputs(std::move(out)) {
     op.size = sizeof(op);
     op.code = code;
-    op.inputs = inputs, op.num_inputs = 2;
-    op.outputs = outputs, op.num_outputs = 1;
+    op.inputs = inputs.data(), op.num_inputs = static_cast<uint32_t>(inputs.size());
+    op.outputs = outputs.data(), op.num_outputs = static_cast<uint32_t>(outputs.size());
     op.max_workspace = UINT64_MAX;
+    attention.size = sizeof(attention), attention.scale = 0.125, attention.causal = 1;
+    sort.size = sizeof(sort), sort.axis = 1;
   }
 };
+
+void add_rows(std::list<Operation>& all) {
+  const auto x = [](int64_t rows, int64_t n) { return dense(BP_F32, {rows, n}); };
+  for (const int64_t n : {48, 5000}) {
+    for (const uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX})
+      all.emplace_back(code, Descs{x(3000, n)}, Descs{x(3000, n)});
+    for (const uint32_t code : {BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) {
+      all.emplace_back(code, Descs(2, x(3000, n)), Descs{x(3000, n)});
+    }
+  }
+  for (auto op = all.begin(); op != all.end(); ++op) {
+    if (op->op.code >= BP_OP_SOFTMAX && op->op.code <= BP_OP_LOG_SOFTMAX_GRAD) op->op.attrs = &op->axis;
+  }
+  const auto normalize = [&](uint32_t code, Descs in, Descs out) {
+    all.emplace_back(code, std::move(in), std::move(out));
+    all.back().op.attrs = &all.back().normalize;
+  };
+  for (const int64_t n : {48, 5000}) {
+    bp_tensor_desc shared = x(3000, n), group = x(3000, n);
+    shared.strides[0] = 0, group.strides[0] = 1, group.strides[1] = 0;
+    normalize(BP_OP_NORMALIZE, {x(3000, n), shared, shared}, {x(3000, n), x(3000, 1), x(3000, 1)});
+    normalize(BP_OP_NORMALIZE_GRAD, {x(3000, n), x(3000, n), x(3000, 1), x(3000, 1), shared},
+              {x(3000, n), x(1, n), x(1, n)});
+    normalize(BP_OP_NORMALIZE_GRAD, {x(3000, n), x(3000, n), x(3000, 1), x(3000, 1), group},
+              {x(3000, n), x(3000, 1), x(3000, 1)});
+  }
+  const bp_tensor_desc heads = dense(BP_F32, {2, 4, 100, 64}), lse = dense(BP_F32, {2, 4, 100});
+  all.emplace_back(BP_OP_ATTENTION, Descs(3, heads), Descs{heads, lse});
+  all.emplace_back(BP_OP_ATTENTION_GRAD, Descs{heads, heads, heads, heads, heads, lse}, Descs(3, heads));
+  for (auto op = std::prev(all.end(), 2); op != all.end(); ++op) op->op.attrs = &op->attention;
+  for (const uint32_t dtype : {BP_F32, BP_F64}) {
+    const bp_tensor_desc row = dense(dtype, {3, 5000}), best = dense(dtype, {3, 4});
+    all.emplace_back(BP_OP_SORT, Descs{row}, Descs{row, dense(BP_I32, {3, 5000})});
+    all.emplace_back(BP_OP_TOP_K, Descs{row}, Descs{best, dense(BP_I32, {3, 4})});
+    for (auto op = std::prev(all.end(), 2); op != all.end(); ++op) op->op.attrs = &op->sort;
+  }
+}
 
 /// Operations that between them list every variant there is.
 std::list<Operation> operations() {
   std::list<Operation> all;
   const auto matmul = [&](uint32_t dtype, int64_t batch, int64_t m, int64_t n, int64_t k) {
-    all.emplace_back(BP_OP_MATMUL, dense(dtype, {batch, m, k}), dense(dtype, {batch, k, n}), dense(dtype, {batch, m, n}));
+    all.emplace_back(BP_OP_MATMUL, Descs{dense(dtype, {batch, m, k}), dense(dtype, {batch, k, n})},
+                     Descs{dense(dtype, {batch, m, n})});
   };
   for (const uint32_t dtype : {BP_F32, BP_F16, BP_BF16}) matmul(dtype, 1, 600, 600, 700);
   matmul(BP_F32, 1, 2, 600, 700);
@@ -62,18 +108,20 @@ std::list<Operation> operations() {
   const auto convolution = [&](uint32_t dtype, int64_t channels, int64_t filters, uint32_t groups) {
     const bp_tensor_desc x = dense(dtype, {2, channels, 20, 21}), w = dense(dtype, {filters, channels / groups, 3, 3}),
                          y = dense(dtype, {2, filters, 20, 21});
-    all.emplace_back(BP_OP_CONVOLUTION, x, w, y);
-    all.emplace_back(BP_OP_CONVOLUTION_GRAD_DATA, y, w, x);
-    all.emplace_back(BP_OP_CONVOLUTION_GRAD_FILTER, x, y, w);
+    all.emplace_back(BP_OP_CONVOLUTION, Descs{x, w}, Descs{y});
+    all.emplace_back(BP_OP_CONVOLUTION_GRAD_DATA, Descs{y, w}, Descs{x});
+    all.emplace_back(BP_OP_CONVOLUTION_GRAD_FILTER, Descs{x, y}, Descs{w});
     for (auto op = std::prev(all.end(), 3); op != all.end(); ++op) {
       op->attrs.size = sizeof(op->attrs), op->attrs.spatial_rank = 2, op->attrs.groups = groups;
-      for (int i = 0; i < 3; ++i) op->attrs.stride[i] = op->attrs.dilation[i] = 1, op->attrs.pad_low[i] = op->attrs.pad_high[i] = i < 2;
+      for (int i = 0; i < 3; ++i)
+        op->attrs.stride[i] = op->attrs.dilation[i] = 1, op->attrs.pad_low[i] = op->attrs.pad_high[i] = i < 2;
       op->op.attrs = &op->attrs;
     }
   };
   convolution(BP_F32, 32, 48, 1);
   convolution(BP_F16, 32, 48, 1);
   convolution(BP_F32, 8, 16, 8);
+  add_rows(all);
   return all;
 }
 
@@ -103,13 +151,18 @@ struct Text {
 std::vector<Text> texts(const DeviceFacts& facts) {
   std::vector<Text> all;
   std::set<std::string> seen;
-  for (const Operation& operation : operations()) {
-    EXPECT_EQ(refuse(operation.op, facts), "");
+  const std::list<Operation> all_operations = operations();
+  for (const Operation& operation : all_operations) {
+    if (const std::string reason = refuse(operation.op, facts); !reason.empty()) {
+      ADD_FAILURE() << operation.op.code << ": " << reason;
+      continue;
+    }
     for (const Variant& variant : list_variants(operation.op, facts)) {
       for (const Launch& launch : variant.build().launches) {
         std::string kind = variant.name + launch.name;
         std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
-        if (!seen.insert(kind + std::to_string(operation.op.code) + std::to_string(operation.inputs[0].dtype)).second) continue;
+        if (!seen.insert(kind + std::to_string(operation.op.code) + std::to_string(operation.inputs[0].dtype)).second)
+          continue;
         for (const std::string* source : {&launch.source, &launch.aligned_source}) {
           if (!source->empty()) all.push_back({variant.name + ": " + launch.name, *source});
         }
@@ -141,10 +194,12 @@ void compile_glsl(bool cpu_like) {
   const std::vector<Text> all = texts(facts_of(Dialect::glsl, cpu_like));
   EXPECT_TRUE(has(all, "winograd@m=4")) << "the list does not reach what it is for";
   EXPECT_EQ(has(all, "cooperative@f16"), !cpu_like);
+  EXPECT_TRUE(has(all, "tiles@keys") && has(all, "groups@run") && has(all, "group_per_subgroup@held"));
   const Folder folder;
   for (const Text& text : all) {
     std::ofstream(folder / "kernel.comp") << text.source;
-    std::string command = compiler + " --target-env=vulkan1.2 -o " + (folder / "kernel.spv") + " " + (folder / "kernel.comp");
+    std::string command =
+        compiler + " --target-env=vulkan1.2 -o " + (folder / "kernel.spv") + " " + (folder / "kernel.comp");
     if (!validator.empty()) command += " && " + validator + " --target-env vulkan1.2 " + (folder / "kernel.spv");
     if (std::system(("( " + command + " ) > " + (folder / "log") + " 2>&1").c_str()) == 0) continue;
     std::ifstream log(folder / "log");
@@ -171,7 +226,8 @@ void compile_opencl(bool cpu_like) {
   for (const Text& text : texts(facts_of(Dialect::opencl_c, cpu_like))) {
     const char* data = text.source.c_str();
     cl_program program = clCreateProgramWithSource(context, 1, &data, nullptr, &status);
-    if (clCompileProgram(program, 1, &device, "-cl-std=CL1.2 -w", 0, nullptr, nullptr, nullptr, nullptr) != CL_SUCCESS) {
+    if (clCompileProgram(program, 1, &device, "-cl-std=CL1.2 -w", 0, nullptr, nullptr, nullptr, nullptr) !=
+        CL_SUCCESS) {
       std::string log(20000, '\0');
       clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), nullptr);
       ADD_FAILURE() << text.name << ": " << log.c_str();
@@ -194,8 +250,9 @@ TEST(Variants, CudaCompiles) {
   }
   if (library == nullptr) GTEST_SKIP() << "NVRTC was not found";
   // As nvrtc.h declares them; the header need not be there.
-  const auto create = reinterpret_cast<int (*)(void**, const char*, const char*, int, const char* const*, const char* const*)>(
-      dlsym(library, "nvrtcCreateProgram"));
+  const auto create =
+      reinterpret_cast<int (*)(void**, const char*, const char*, int, const char* const*, const char* const*)>(
+          dlsym(library, "nvrtcCreateProgram"));
   const auto compile = reinterpret_cast<int (*)(void*, int, const char* const*)>(dlsym(library, "nvrtcCompileProgram"));
   const auto destroy = reinterpret_cast<int (*)(void**)>(dlsym(library, "nvrtcDestroyProgram"));
   const auto log_size = reinterpret_cast<int (*)(void*, size_t*)>(dlsym(library, "nvrtcGetProgramLogSize"));
