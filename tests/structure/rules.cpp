@@ -48,7 +48,7 @@ struct Call {
 // Cards whose driver has a loader of its own open that at run time, so that they load without it. The command asks for
 // TERM and the like itself; variables of ours go through the table everywhere.
 constexpr Call kCalls[] = {
-    {R"(\bdl(m|v)?open\s*\()", "calls dlopen", "plugin_api/host plugins/opencl plugins/vulkan tests bench"},
+    {R"(\bdl(m|v)?open\s*\()", "calls dlopen", "plugin_api/host plugins/cuda plugins/opencl plugins/vulkan tests bench"},
     {R"(#\s*include\s*[<"]boost/dll)", "includes Boost.DLL", "plugin_api/host tests"},
     {R"(\b(secure_)?getenv\s*\()", "reads the environment itself", "plugin_api/host frontend/cli tests bench"},
     {R"(\b(secure_)?getenv\s*\(\s*"BACKPLANE_)", "reads a variable past the table", "plugin_api/host tests bench"},
