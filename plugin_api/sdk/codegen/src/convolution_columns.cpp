@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// im2col: what the taps meet at each place as the columns of a matrix (kernels/convolution_columns.kernel), then MATMUL of
-// the filters with it, batched over images and groups. Images are taken in chunks, so that the columns stay in a cache (on
-// a GPU: in bounds). For filters that are large or see few channels; only the result, the gradients have better ways.
+// im2col: what the taps meet at each place as the columns of a matrix (kernels/convolution_columns.kernel), then MATMUL
+// of the filters with it, batched over images and groups. Images are taken in chunks, so that the columns stay in a
+// cache (on a GPU: in bounds). For filters that are large or see few channels; only the result, the gradients have
+// better ways.
 #include <algorithm>
 
 #include "backplane/sdk/program.hpp"
@@ -34,8 +35,10 @@ bp_tensor_desc as_matrices(const bp_tensor_desc& desc, const ConvolutionProblem&
   int64_t stride = 1, extent = 1;
   for (uint32_t axis = desc.rank; axis-- > 2;) {
     if (desc.shape[axis] == 1) continue;
-    if (extent == 1) stride = desc.strides[axis];
-    else if (desc.strides[axis] != stride * extent) return {};
+    if (extent == 1)
+      stride = desc.strides[axis];
+    else if (desc.strides[axis] != stride * extent)
+      return {};
     extent *= desc.shape[axis];
   }
   const int64_t filters = p.group_filters();
@@ -52,7 +55,8 @@ std::shared_ptr<InnerMatmul> product_of(const ConvolutionProblem& p, int64_t ima
   for (uint32_t axis = 5; axis-- > 1; dense_stride *= p.w.shape[axis]) {
     if (p.w.shape[axis] != 1 && p.w.strides[axis] != dense_stride) return nullptr;
   }
-  const bp_tensor_desc w{p.w.dtype, 4, {images, p.groups, filters, inner}, {0, filters * p.w.strides[0], p.w.strides[0], 1}};
+  const bp_tensor_desc w{
+      p.w.dtype, 4, {images, p.groups, filters, inner}, {0, filters * p.w.strides[0], p.w.strides[0], 1}};
   std::vector<bp_tensor_desc> operands{w, dense(p.dtype, {images, p.groups, inner, p.positions()})};
   for (uint32_t i = 2; i < p.op->num_inputs; ++i) operands.push_back(as_matrices(p.op->inputs[i], p, images));
   const bp_tensor_desc result = as_matrices(p.op->outputs[0], p, images);
@@ -79,8 +83,10 @@ Launch columns(const ConvolutionProblem& p, const DeviceFacts& facts, int64_t fi
     source.param(std::string("out_") + kLower[axis], p.out[axis]);
   }
   for (uint32_t axis = 0; axis < 4; ++axis) source.param("x_s" + std::to_string(axis), p.x.strides[axis]);
-  if (p.x.strides[4] == 1) source.define("X_APART", 1);
-  else source.param("X_APART", p.x.strides[4]);
+  if (p.x.strides[4] == 1)
+    source.define("X_APART", 1);
+  else
+    source.param("X_APART", p.x.strides[4]);
   source.param("channels", p.c);
   source.param("first_image", first_image);
   source.define("WHOLE_ROWS", facts.cpu_like ? 1 : 0);

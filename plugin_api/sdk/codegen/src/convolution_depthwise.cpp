@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Depthwise convolutions, in which every group has one channel (and any number of filters), and both gradients: without padded
-// copies of the operands. Up to two spatial axes and filters of up to 49 taps, which are unrolled.
+// Depthwise convolutions, in which every group has one channel (and any number of filters), and both gradients: without
+// padded copies of the operands. Up to two spatial axes and filters of up to 49 taps, which are unrolled.
 //
 // The gradient in the data is the same walk over dy, spread by the stride, with turned filters.
 #include <algorithm>
@@ -160,9 +160,9 @@ void list_convolution_depthwise(const ConvolutionProblem& p, const DeviceFacts& 
     const Depthwise d(p, facts, rows);
     if (d.width > 1 && d.capacity() > kLongestRow) return;
     if (!filter) {
-      out.push_back({.name = name("rows", rows, d),
-                     .determinism = BP_DETERMINISM_BATCH,
-                     .build = [d, facts] { return Recipe{{results(d, facts)}}; }});
+      out.push_back({.name = name("rows", rows, d), .determinism = BP_DETERMINISM_BATCH, .build = [d, facts] {
+                       return Recipe{{results(d, facts)}};
+                     }});
       continue;
     }
     const uint32_t group = d.width > 1 ? 1 : group_size(facts, facts.cpu_like ? 32 : 128, 8);

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3 x 3 convolutions of stride 1 after Winograd: F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3) as in Lavin and Gray, "Fast algorithms
-// for convolutional neural networks" (2015). Forward, and the gradient in the data, which is the same convolution of dy
-// with turned filters whose channels changed sides.
+// 3 x 3 convolutions of stride 1 after Winograd: F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3) as in Lavin and Gray, "Fast
+// algorithms for convolutional neural networks" (2015). Forward, and the gradient in the data, which is the same
+// convolution of dy with turned filters whose channels changed sides.
 //
 //   u = G w Gt            filters     ┐
-//   v = Bt x B            tiles       ├ per point (16 or 36) one product m = u v: MATMUL, batched over points and groups
-//   y = At m A, epilogue  results     ┘
+//   v = Bt x B            tiles       ├ per point (16 or 36) one product m = u v: MATMUL, batched over points and
+//   groups y = At m A, epilogue  results     ┘
 //
-// F(4 x 4) multiplies 4 times less than the formula, F(2 x 2) 2.25 times; sums of scaled elements cost digits, which the
-// variants' notes say. Tiles are taken in chunks, so that v and m stay in a cache.
+// F(4 x 4) multiplies 4 times less than the formula, F(2 x 2) 2.25 times; sums of scaled elements cost digits, which
+// the variants' notes say. Tiles are taken in chunks, so that v and m stay in a cache.
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 
 #include "backplane/sdk/program.hpp"
 #include "convolution.h"
 #include "inner_matmul.h"
 #include "matmul.h"
 #include "vectors.h"
+#include "winograd_transforms.h"
 
 namespace backplane::codegen {
 namespace {
@@ -27,76 +26,11 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr std::string_view kDivide =
     "#define DIVIDE(q, r, i, n) int q = TO_INT(TO_UINT(i) / TO_UINT(n)); int r = (i) - q * (n);";
 
-/// Rows of small matrices as text: each result is a sum of scaled a0, a1, ...
-struct Scheme {
-  int step, points;
-  double data[6][6], filter[6][3], result[4][6];
-};
-constexpr Scheme kSchemes[] = {
-    {4,
-     6,
-     {{4, 0, -5, 0, 1, 0},
-      {0, -4, -4, 1, 1, 0},
-      {0, 4, -4, -1, 1, 0},
-      {0, -2, -1, 2, 1, 0},
-      {0, 2, -1, -2, 1, 0},
-      {0, 4, 0, -5, 0, 1}},
-     {{1.0 / 4, 0, 0},
-      {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-      {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-      {1.0 / 24, 1.0 / 12, 1.0 / 6},
-      {1.0 / 24, -1.0 / 12, 1.0 / 6},
-      {0, 0, 1}},
-     {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}},
-    {2,
-     4,
-     {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
-     {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
-     {{1, 1, 1, 0}, {0, 1, -1, -1}}},
-};
-
-/// NAME(to, base, step): to[base + i * step] = row i of the matrix times (a0, a1, ...).
-void declare_transform(Source& source, const char* name, const double* matrix, int pitch, int rows, int columns) {
-  std::string body;
-  for (int i = 0; i < rows; ++i) {
-    std::string sum;
-    for (int j = 0; j < columns; ++j) {
-      const double c = matrix[i * pitch + j];
-      if (c == 0) continue;
-      char scale[48];
-      std::snprintf(scale, sizeof(scale), "%.9gf", std::abs(c));
-      if (std::string(scale).find_first_of(".e") == std::string::npos) std::snprintf(scale, sizeof(scale), "%.1ff", std::abs(c));
-      const std::string term = (std::abs(c) == 1 ? "" : std::string(scale) + " * ") + "a" + std::to_string(j);
-      sum += sum.empty() ? (c < 0 ? "-" : "") + term : (c < 0 ? " - " : " + ") + term;
-    }
-    body += "to[(base) + " + std::to_string(i) + " * (step)] = " + sum + "; ";
-  }
-  source.define(std::string(name) + "(to, base, step)", body);
-}
-
-/// NAME: declares a0, a1, ... as `count` values, `element` with # for the number.
-void declare_operands(Source& source, const std::string& name, int count, const std::string& element) {
-  std::string body = "VEC ";
-  for (int i = 0; i < count; ++i) {
-    std::string text = element;
-    for (size_t at; (at = text.find('#')) != text.npos;) text.replace(at, 1, std::to_string(i));
-    body += (i == 0 ? "a" : ", a") + std::to_string(i) + " = " + text;
-  }
-  source.define(name, body + ";");
-}
-
-/// NAME: declares a0, a1, ... as row i of an array `raw` whose elements are WIDTH numbers of work to be done side by side.
-void declare_gathered(Source& source, const std::string& name, int count, uint32_t width) {
-  const std::string at = "(i) * " + std::to_string(count) + " + #";
-  const std::string vector = "vload" + std::to_string(width) + "(" + at + ", raw)";
-  declare_operands(source, name, count, width == 1 ? "raw[" + at + "]" : vector);
-}
-
 /// What is computed, whatever the direction: result[n, g, m, place] from w[g, m, k, 3 x 3] and a source.
 struct Plan {
-  Plan(const ConvolutionProblem& problem, const Scheme& scheme, const DeviceFacts& facts);
+  Plan(const ConvolutionProblem& problem, const WinogradScheme& scheme, const DeviceFacts& facts);
   const ConvolutionProblem& p;
-  const Scheme& scheme;
+  const WinogradScheme& scheme;
   uint32_t width;
   bool forward;
   int64_t m, k;
@@ -113,8 +47,8 @@ struct Plan {
   int64_t m_elements() const { return points() * m_plane(); }
 
  private:
-  /// Elements from one point's matrices to the next's: whole vectors, and never a power of two, in which the places that
-  /// a work-item writes would share one set of a cache.
+  /// Elements from one point's matrices to the next's: whole vectors, and never a power of two, in which the places
+  /// that a work-item writes would share one set of a cache.
   static int64_t plane(int64_t elements) { return (elements + 31) / 32 * 32 + 32; }
 };
 
@@ -122,9 +56,12 @@ struct Plan {
 int64_t chunk_bytes(const DeviceFacts& facts) { return facts.cpu_like ? 4 << 20 : 64 << 20; }
 constexpr int64_t kMostChunks = 24;  // each is a few launches with texts of their own
 
-Plan::Plan(const ConvolutionProblem& problem, const Scheme& s, const DeviceFacts& facts)
-    : p(problem), scheme(s), width(facts.cpu_like ? vector_width(facts, BP_F32) : 1),
-      forward(problem.direction == BP_OP_CONVOLUTION), filters(problem.w) {
+Plan::Plan(const ConvolutionProblem& problem, const WinogradScheme& s, const DeviceFacts& facts)
+    : p(problem),
+      scheme(s),
+      width(facts.cpu_like ? vector_width(facts, BP_F32) : 1),
+      forward(problem.direction == BP_OP_CONVOLUTION),
+      filters(problem.w) {
   if (facts.dialect != Dialect::opencl_c) width = 1;
   m = forward ? p.group_filters() : p.group_channels();
   k = forward ? p.group_channels() : p.group_filters();
@@ -242,13 +179,13 @@ std::shared_ptr<InnerMatmul> product_of(const Plan& plan) {
     desc.strides[0] = plane;
     return desc;
   };
-  return std::make_shared<InnerMatmul>(*plan.p.op,
-                                       std::vector{matrices(plan.m, plan.k, plan.u_plane()),
-                                                   matrices(plan.k, plan.pitch, plan.v_plane())},
-                                       matrices(plan.m, plan.pitch, plan.m_plane()), false);
+  return std::make_shared<InnerMatmul>(
+      *plan.p.op, std::vector{matrices(plan.m, plan.k, plan.u_plane()), matrices(plan.k, plan.pitch, plan.v_plane())},
+      matrices(plan.m, plan.pitch, plan.m_plane()), false);
 }
 
-Recipe build(const ConvolutionProblem& p, const Scheme& scheme, const DeviceFacts& facts, const Variant& product) {
+Recipe build(const ConvolutionProblem& p, const WinogradScheme& scheme, const DeviceFacts& facts,
+             const Variant& product) {
   const Plan plan(p, scheme, facts);
   const Recipe multiply = product.build();
   const uint64_t v = plan.u_bytes, m = v + plan.v_bytes, rest = m + plan.m_bytes;
@@ -284,7 +221,7 @@ double expected_time(const Plan& plan, const DeviceFacts& facts) {
 
 void list_convolution_winograd(const ConvolutionProblem& p, const DeviceFacts& facts, Variants& out) {
   if (!suits(p)) return;
-  for (const Scheme& scheme : kSchemes) {
+  for (const WinogradScheme& scheme : winograd_schemes()) {
     const Plan plan(p, scheme, facts);
     const uint64_t largest = std::max({plan.u_bytes, plan.v_bytes, plan.m_bytes});
     if (plan.tiles == 0 || largest > facts.max_binding_bytes || largest / 4 > INT32_MAX) continue;

@@ -30,8 +30,8 @@ struct InnerMatmul {
 /// A dense row-major matrix (or batch of them).
 bp_tensor_desc dense(uint32_t dtype, std::initializer_list<int64_t> shape);
 
-/// Appends the launches of `inner`, whose slots speak of the inner operation, as ones that speak of the outer. `workspace`
-/// is where the inner one's own workspace begins, in bytes.
+/// Appends the launches of `inner`, whose slots speak of the inner operation, as ones that speak of the outer.
+/// `workspace` is where the inner one's own workspace begins, in bytes.
 void append_inner(Recipe& recipe, const Recipe& inner, const std::vector<Whereabouts>& inputs,
                   const Whereabouts& output, uint64_t workspace);
 

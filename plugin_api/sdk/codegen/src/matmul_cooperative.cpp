@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul by cooperative matrices (kernels/matmul_cooperative.kernel): f16 or bf16 in, f32 sums. For f16 and bf16 operands,
-// whose products are exact, and for f32 where the operation allows its operands to be rounded (BP_MATH_FAST).
+// Matmul by cooperative matrices (kernels/matmul_cooperative.kernel): f16 or bf16 in, f32 sums. For f16 and bf16
+// operands, whose products are exact, and for f32 where the operation allows its operands to be rounded (BP_MATH_FAST).
 //
 // The fragments' names: GLSL's are of GL_NV_cooperative_matrix; CUDA's are PTX's wmma (sm_70, bf16 sm_80), by the
 // instructions themselves, as mma.h would have to be found at run time. No such device has run this yet.
@@ -50,17 +50,23 @@ std::string cuda_fragments(uint32_t dtype) {
   const int each = dtype == BP_F16 ? 8 : 4;  // 32-bit registers of an operand's fragment
   const std::string type = dtype == BP_F16 ? "f16" : "bf16", shape = ".sync.aligned.row.m16n16k16.";
   const std::string types = dtype == BP_F16 ? "f32.f32" : "f32.bf16.bf16.f32";
-  std::string text = "struct bp_frag { uint r[" + std::to_string(each) + "]; };\nstruct bp_sums { float r[8]; };\n#ifdef __CUDA_ARCH__\n";
+  std::string text = "struct bp_frag { uint r[" + std::to_string(each) +
+                     "]; };\nstruct bp_sums { float r[8]; };\n#ifdef __CUDA_ARCH__\n";
   for (const char* which : {"a", "b"}) {
-    text += std::string("FN void bp_load_") + which + "(bp_frag& f, const unsigned short* p, int apart) {\n  asm volatile(\"wmma.load." +
-            which + shape + type + " " + numbers(0, each) + ", [%" + std::to_string(each) + "], %" +
-            std::to_string(each + 1) + ";\" : " + registers("=r", "f", each) + " : \"l\"(p), \"r\"(apart) : \"memory\");\n}\n";
+    text += std::string("FN void bp_load_") + which +
+            "(bp_frag& f, const unsigned short* p, int apart) {\n  asm volatile(\"wmma.load." + which + shape + type +
+            " " + numbers(0, each) + ", [%" + std::to_string(each) + "], %" + std::to_string(each + 1) +
+            ";\" : " + registers("=r", "f", each) + " : \"l\"(p), \"r\"(apart) : \"memory\");\n}\n";
   }
-  text += "FN void bp_store(const bp_sums& c, float* p, int apart) {\n  asm volatile(\"wmma.store.d" + shape + "f32 [%0], " +
-          numbers(1, 8) + ", %9;\" : : \"l\"(p), " + registers("f", "c", 8) + ", \"r\"(apart) : \"memory\");\n}\n";
-  text += "FN void bp_muladd(bp_sums& c, const bp_frag& a, const bp_frag& b) {\n  asm volatile(\"wmma.mma.sync.aligned.row.row.m16n16k16." +
-          types + " " + numbers(0, 8) + ", " + numbers(8, each) + ", " + numbers(8 + each, each) + ", " + numbers(0, 8) +
-          ";\" : " + registers("+f", "c", 8) + " : " + registers("r", "a", each) + ", " + registers("r", "b", each) + ");\n}\n";
+  text += "FN void bp_store(const bp_sums& c, float* p, int apart) {\n  asm volatile(\"wmma.store.d" + shape +
+          "f32 [%0], " + numbers(1, 8) + ", %9;\" : : \"l\"(p), " + registers("f", "c", 8) +
+          ", \"r\"(apart) : \"memory\");\n}\n";
+  text +=
+      "FN void bp_muladd(bp_sums& c, const bp_frag& a, const bp_frag& b) {\n  asm "
+      "volatile(\"wmma.mma.sync.aligned.row.row.m16n16k16." +
+      types + " " + numbers(0, 8) + ", " + numbers(8, each) + ", " + numbers(8 + each, each) + ", " + numbers(0, 8) +
+      ";\" : " + registers("+f", "c", 8) + " : " + registers("r", "a", each) + ", " + registers("r", "b", each) +
+      ");\n}\n";
   return text + R"(#endif
 #define FRAG_A bp_frag
 #define FRAG_B bp_frag
@@ -92,11 +98,12 @@ Recipe build(const std::string& prefix, const Product& p, const DeviceFacts& fac
   source.define("TILE_M", tile_m), source.define("TILE_N", tile_n), source.define("TILE_K", t.k);
   source.define("A_ALONG_K", p.a_along_k ? 1 : 0), source.define("B_ALONG_K", p.b_along_k ? 1 : 0);
   source.text(cuda ? cuda_fragments(shape.dtype) : std::string(kGlslFragments));
-  source.define("TO_NARROW(x)", !cuda                     ? "float16_t(x)"
+  source.define("TO_NARROW(x)", !cuda                   ? "float16_t(x)"
                                 : shape.dtype == BP_F16 ? "bp_float_to_half(x)"
-                                                          : "((unsigned short)bp_f32_to_bf16(x))");
+                                                        : "((unsigned short)bp_f32_to_bf16(x))");
   // wmma's addresses are multiples of 32 bytes.
-  const std::string narrow = std::string(cuda ? "__align__(32) " : "") + std::string(storage_type(facts.dialect, shape.dtype));
+  const std::string narrow =
+      std::string(cuda ? "__align__(32) " : "") + std::string(storage_type(facts.dialect, shape.dtype));
   source.local_array(narrow, "tile_a", std::to_string(tile_m * (t.k + 8)));
   source.local_array(narrow, "tile_b", std::to_string(t.k * (tile_n + 8)));
   source.local_array(cuda ? "__align__(32) float" : "float", "tile_c",
@@ -108,11 +115,13 @@ Recipe build(const std::string& prefix, const Product& p, const DeviceFacts& fac
   source.param("tiles", tiles);
   const LinearGrid grid = linear_grid(tiles, facts, 1);
   source.param("grid_x", grid.grid[0]);
-  return {{source.finish(kernel_text("matmul_cooperative"), {t.warps_m * t.warps_n * facts.subgroup_size, 1, 1}, grid.grid)}};
+  return {{source.finish(kernel_text("matmul_cooperative"), {t.warps_m * t.warps_n * facts.subgroup_size, 1, 1},
+                         grid.grid)}};
 }
 
 bool fits(const DeviceFacts& facts, const CooperativeMatrix& s, const Tiling& t) {
-  const uint32_t warps = t.warps_m * t.warps_n, tile_m = t.warps_m * t.frags_m * s.m, tile_n = t.warps_n * t.frags_n * s.n;
+  const uint32_t warps = t.warps_m * t.warps_n, tile_m = t.warps_m * t.frags_m * s.m,
+                 tile_n = t.warps_n * t.frags_n * s.n;
   const uint64_t local = 2ull * (tile_m * (t.k + 8) + t.k * (tile_n + 8)) + 4ull * warps * s.m * s.n;
   return warps * facts.subgroup_size <= std::min(facts.max_group_size, facts.max_group_extent[0]) &&
          local <= facts.local_bytes && t.k % s.k == 0;
@@ -128,9 +137,9 @@ void list_cooperative(const std::string& prefix, const Product& p, const DeviceF
     if (shape.dtype != p.dtype && !rounds) continue;
     for (const Tiling& t : kTilings) {
       if (std::min(p.m, p.n) < t.least || !fits(facts, shape, t)) continue;
-      out.push_back({.name = prefix + "cooperative@" + sdk::dtype_name(shape.dtype) + ",f=" + std::to_string(shape.m) + "x" +
-                             std::to_string(shape.n) + "x" + std::to_string(shape.k) + ",w=" + std::to_string(t.warps_m) +
-                             "x" + std::to_string(t.warps_n),
+      out.push_back({.name = prefix + "cooperative@" + sdk::dtype_name(shape.dtype) + ",f=" + std::to_string(shape.m) +
+                             "x" + std::to_string(shape.n) + "x" + std::to_string(shape.k) +
+                             ",w=" + std::to_string(t.warps_m) + "x" + std::to_string(t.warps_n),
                      .prior = 0.3,
                      .steps = static_cast<uint64_t>(p.k / t.k + 1) * 64,
                      .notes = BP_NOTE_TENSOR_CORE | (rounds ? uint32_t{BP_NOTE_REDUCED_INPUTS} : 0u),

@@ -26,9 +26,10 @@ Recipe build_small(const MatmulProblem& p, const DeviceFacts& facts, const Small
   source.define("VECTORS", s.vectors);
   source.define("B_WHOLE", p.b_n == 1 && p.n == int64_t{s.vectors} * s.width ? 1 : 0);
   const std::string width = std::to_string(s.width);
-  source.define("VEC_OF_PART", s.width == 1                            ? "part[0]"
-                               : facts.dialect == Dialect::opencl_c ? "vload" + width + "(0, part)"
-                                                                       : "make_float4(part[0], part[1], part[2], part[3])");
+  source.define("VEC_OF_PART", s.width == 1 ? "part[0]"
+                               : facts.dialect == Dialect::opencl_c
+                                   ? "vload" + width + "(0, part)"
+                                   : "make_float4(part[0], part[1], part[2], part[3])");
   source.param("batches", p.batch);
   const LinearGrid grid = linear_grid(p.batch, facts, facts.cpu_like ? 16 : 64);
   return {{source.finish(kernel_text("matmul_small"), grid.group, grid.grid)}};
@@ -70,11 +71,11 @@ void list_small(const MatmulProblem& p, const DeviceFacts& facts, Variants& out)
   const uint32_t vectors = static_cast<uint32_t>((p.n + width - 1) / width);
   const uint32_t rows = static_cast<uint32_t>(std::min<int64_t>(p.m, vectors > 1 ? 4 : 8));
   const Small small{rows <= 1 ? 1u : rows <= 2 ? 2u : rows <= 4 ? 4u : 8u, vectors, width};
-  out.push_back({.name = "small@r=" + std::to_string(small.rows) + ",c=" + std::to_string(vectors) + "x" +
-                         std::to_string(width),
-                 .steps = static_cast<uint64_t>((p.m / small.rows + 1) * (p.k + 1)),
-                 .determinism = BP_DETERMINISM_BATCH,
-                 .build = [p, facts, small] { return build_small(p, facts, small); }});
+  out.push_back(
+      {.name = "small@r=" + std::to_string(small.rows) + ",c=" + std::to_string(vectors) + "x" + std::to_string(width),
+       .steps = static_cast<uint64_t>((p.m / small.rows + 1) * (p.k + 1)),
+       .determinism = BP_DETERMINISM_BATCH,
+       .build = [p, facts, small] { return build_small(p, facts, small); }});
 }
 
 void list_columns(const MatmulProblem& p, const DeviceFacts& facts, Variants& out) {
