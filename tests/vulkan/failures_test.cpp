@@ -317,6 +317,8 @@ void chain(const Card& card) {
 }
 
 TEST(VulkanValidation, FindsMissingBarriersAndNothingElse) {
+  // The layer keeps memory for good. Once it is unloaded, LeakSanitizer cannot tell whose that is.
+  dlopen("libVkLayer_khronos_validation.so", RTLD_LAZY | RTLD_NODELETE);
   const auto good = open_card({{"vulkan.validation", "1"}});
   chain(*good);
   EXPECT_EQ(complaints(*good), 0u) << good->log.front();
