@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is common to all ops: type inference with shared checks, cost, signatures, look-up by name.
+// What is common to all ops: type inference with shared checks, cost, look-up by name.
 #include "backplane/graph/op_def.h"
 
 #include <unordered_map>
@@ -7,63 +7,6 @@
 #include "ops/axis_error.h"
 
 namespace backplane::graph {
-
-namespace {
-
-template <class T>
-void append(std::string& text, const T& value) {
-  text.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-void append_desc(std::string& text, const bp_tensor_desc& desc) {
-  append(text, static_cast<uint8_t>(desc.dtype));
-  append(text, static_cast<uint8_t>(desc.rank));
-  text.append(reinterpret_cast<const char*>(desc.shape), desc.rank * sizeof(int64_t));
-  text.append(reinterpret_cast<const char*>(desc.strides), desc.rank * sizeof(int64_t));
-}
-
-}  // namespace
-
-std::string KernelOp::signature() const {
-  std::string text;
-  text.reserve(64 + 96 * (inputs.size() + outputs.size()) + attrs.size() + instrs.size() * sizeof(bp_instr));
-  append(text, code);
-  append(text, static_cast<uint8_t>(math_mode));
-  append(text, static_cast<uint8_t>(deterministic));
-  append(text, max_workspace);
-  append(text, static_cast<uint16_t>(inputs.size()));
-  for (const bp_tensor_desc& desc : inputs) append_desc(text, desc);
-  append(text, static_cast<uint16_t>(outputs.size()));
-  for (const bp_tensor_desc& desc : outputs) append_desc(text, desc);
-  append(text, static_cast<uint16_t>(attrs.size()));
-  text.append(reinterpret_cast<const char*>(attrs.data()), attrs.size());
-  append(text, static_cast<uint16_t>(program_inputs));
-  text.append(reinterpret_cast<const char*>(instrs.data()), instrs.size() * sizeof(bp_instr));
-  text.append(reinterpret_cast<const char*>(program_outputs.data()), program_outputs.size() * sizeof(uint16_t));
-  if (code == BP_OP_CUSTOM) text += name;
-  return text;
-}
-
-void KernelOp::fill(bp_op& op, bp_program& program) const {
-  program.size = sizeof(bp_program);
-  program.num_inputs = program_inputs;
-  program.num_instrs = static_cast<uint32_t>(instrs.size());
-  program.num_outputs = static_cast<uint32_t>(program_outputs.size());
-  program.instrs = instrs.data();
-  program.outputs = program_outputs.data();
-  op.size = sizeof(bp_op);
-  op.code = code;
-  op.name = name;
-  op.inputs = inputs.data();
-  op.outputs = outputs.data();
-  op.num_inputs = static_cast<uint32_t>(inputs.size());
-  op.num_outputs = static_cast<uint32_t>(outputs.size());
-  op.attrs = attrs.empty() ? nullptr : attrs.data();
-  op.program = program_outputs.empty() ? nullptr : &program;
-  op.math_mode = math_mode;
-  op.deterministic = deterministic;
-  op.max_workspace = max_workspace;
-}
 
 const OpDef* find_op(std::string_view name) {
   static const auto* const index = [] {

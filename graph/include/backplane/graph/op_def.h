@@ -11,9 +11,12 @@
 #include "backplane/graph/attrs.h"
 #include "backplane/graph/builder.h"
 #include "backplane/graph/types.h"
+#include "backplane/host/kernel_op.h"
 #include "backplane/plugin.h"
 
 namespace backplane::graph {
+
+using host::KernelOp;
 
 /// How an op comes to be executed.
 enum class Tier : uint8_t {
@@ -64,39 +67,6 @@ struct VjpArgs {
   std::span<const bool> wants;  ///< which inputs need a gradient
   std::vector<Sym> dx;          ///< to be filled, one per input; empty Sym = none. May have the shape that the input was
                                 ///< broadcast to: the driver sums it back.
-};
-
-/// An ABI operation with storage for what bp_op points to.
-struct KernelOp {
-  uint32_t code = 0;
-  const char* name = "";
-  std::vector<bp_tensor_desc> inputs, outputs;
-  std::vector<std::byte> attrs;  ///< the code's attribute struct, empty where it has none
-  std::vector<bp_instr> instrs;  ///< program or epilogue; with `program_outputs` empty there is none
-  std::vector<uint16_t> program_outputs;
-  uint32_t program_inputs = 0;
-  uint32_t math_mode = BP_MATH_STRICT;
-  uint32_t deterministic = 0;
-  uint64_t max_workspace = UINT64_MAX;
-
-  template <class T>
-  void set_attrs(const T& value) {
-    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-    attrs.assign(bytes, bytes + sizeof(T));
-  }
-  /// Canonical bytes: equal problems have equal signatures. The identity for caches, tuner keys and repro lines.
-  std::string signature() const;
-  /// Calls `use(const bp_op&)` while the pointers inside are valid.
-  template <class F>
-  auto with_op(F&& use) const {
-    bp_program program{};
-    bp_op op{};
-    fill(op, program);
-    return use(static_cast<const bp_op&>(op));
-  }
-
- private:
-  void fill(bp_op& op, bp_program& program) const;
 };
 
 /// How an op is offered to a device as one operation of the catalogue. `encode` fills `code` and attributes; descriptors

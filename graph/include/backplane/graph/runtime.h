@@ -13,10 +13,11 @@
 
 #include "backplane/graph/types.h"
 #include "backplane/host/device.h"
+#include "backplane/host/kernel_op.h"
 
 namespace backplane::graph {
 
-struct KernelOp;
+using host::KernelOp;
 class Recordings;
 class Stream;
 using StreamPtr = std::shared_ptr<Stream>;

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was measured, kept between processes: one SQLite file, one transaction per result, any number of writers.
+//
+//   survives      `kill -9` at any point (write-ahead log); at most the record being written is lost
+//   heals         a damaged or foreign file is copied aside and emptied in place, with one line in the log; other processes that
+//                 have it open go on with the emptied one
+//   never throws  a store that cannot be used answers "nothing stored" and says why once; `usable()` and `trouble()` tell
+//
+// It does not decide anything: look-up levels are tuner.h's, measurements race.h's.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backplane/autotune/key.h"
+#include "backplane/autotune/outcome.h"
+
+namespace backplane::autotune {
+
+struct Record {
+  Key key;
+  Fingerprint device;
+  Outcome outcome;
+  int64_t written = 0;  ///< seconds since 1970
+};
+
+/// Only what a look-up needs.
+struct StoredChoice {
+  std::string shapes, variant, why;
+  std::vector<int64_t> extents;
+  bool decided = false;
+};
+
+class Store {
+ public:
+  enum class Access { read, write };  ///< read: a file that is not there is not made
+  static constexpr const char* kFileName = "tuning.sqlite";
+
+  explicit Store(std::filesystem::path file, Access access = Access::write);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  const std::filesystem::path& file() const;
+  bool usable() const;
+  /// Why it is not usable, or what was set aside; empty when all is well.
+  std::string trouble() const;
+
+  // Every function is safe to call from any thread. ------------------------------------------------------------------
+  /// Replaces what was stored for this key, device and build. False when it could not be written (see trouble()).
+  bool put(const Key& key, const Fingerprint& device, const Outcome& outcome);
+  /// The choice for exactly this key, device and build.
+  std::optional<StoredChoice> find(const Key& key, const Fingerprint& device);
+  /// All choices for other shapes of this problem and policy, on this device and build.
+  std::vector<StoredChoice> neighbours(const Key& key, const Fingerprint& device);
+  /// Everything measured for this key on this device by another build: variant -> median in ns.
+  std::map<std::string, double> stale_times(const Key& key, const Fingerprint& device);
+  /// Whether anything is stored for this device and build.
+  bool knows(const Fingerprint& device);
+
+  struct Filter {
+    std::string device, problem, shapes, policy;  ///< empty = any; problem and device match by their beginning
+    bool matches(const Record& record) const;
+  };
+  /// Whole records, oldest first.
+  std::vector<Record> records(const Filter& filter = {});
+  /// Removes them; gives their number.
+  size_t clear(const Filter& filter = {});
+  size_t size();
+
+  // What was at work when a process died. ----------------------------------------------------------------------------
+  /// Notes that `variant` is about to run; end_trial() takes the note back.
+  void begin_trial(const Key& key, const Fingerprint& device, const std::string& variant);
+  void end_trial(const Key& key, const Fingerprint& device);
+  /// Variants during whose trial a process died at least twice -> why.
+  std::map<std::string, std::string> blocked(const Key& key, const Fingerprint& device);
+
+ private:
+  struct Connection;
+  std::unique_ptr<Connection> connection_;
+};
+
+/// $BACKPLANE_CACHE_DIR/tuning.sqlite and so on; empty when there is no place for a cache.
+std::filesystem::path default_store_path();
+
+// JSON, for export and import: {"schema": 1, "records": [...]}. ----------------------------------------------------------
+std::string to_json(const std::vector<Record>& records);
+/// Throws host::Error naming what is wrong and where.
+std::vector<Record> from_json(const std::string& text);
+
+}  // namespace backplane::autotune
