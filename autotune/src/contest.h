@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The race itself, over anything that can be timed: a device, or a simulation in a test.
+//
+// Stages: first looks (two samples each; what is more than 2 x the best leaves) -> rounds (every contestant once, in random
+// order, compared by the logarithm of time ratios within a round, so that drift cancels; losers leave by their confidence
+// interval) -> pick within the class of equals -> confirmation of the pick against the present choice on fresh samples,
+// because the one that looks best among many was also lucky. A hidden twin of the baseline takes part throughout and shows
+// what the noise alone does. It does not check results.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "backplane/autotune/outcome.h"
+
+namespace backplane::autotune {
+
+/// What the race knows about a contestant beside its times. Exactly one is the baseline: the default, or where that gives
+/// wrong results whatever comes first.
+struct Contestant {
+  std::string name;
+  uint64_t workspace = 0;
+  uint32_t determinism = 0;
+  bool is_baseline = false;
+  bool is_incumbent = false;
+};
+
+class Course {
+ public:
+  virtual ~Course() = default;
+  enum class State {
+    timed,     ///< `ns` is the time of one launch
+    failed,    ///< this contestant is out; `reason` says why and `verdict` what it is
+    no_time,   ///< the next launch may end after the deadline, or somebody cancelled: the race ends here
+  };
+  struct Sample {
+    State state = State::timed;
+    double ns = 0;
+    Verdict verdict = Verdict::failed;
+    std::string reason;
+  };
+  /// Launches contestant i often enough for one sample, if that fits before `deadline_ns`.
+  virtual Sample sample(size_t i, int64_t deadline_ns) = 0;
+  virtual int64_t now_ns() = 0;
+  virtual void on_round(uint32_t /*done*/, uint32_t /*of*/) {}
+};
+
+struct Rules {
+  double hopeless = 2.0;         ///< x the best at first sight: out (never the baseline or the incumbent)
+  double far_behind = 1.30;      ///< x the leader, median of 5 rounds or more: out
+  double delta = 0.015;          ///< within this two variants are equal
+  double margin = 0.02;          ///< a gain has to be larger to displace the present choice
+  uint32_t min_rounds = 4, max_rounds = 96;
+  uint32_t confirm_block = 8, max_confirm_rounds = 128;
+  double error_rate = 0.02;      ///< of the eliminations of one race, all together
+  double confirm_z = 2.33;
+  double incumbent_margin = 0.03, incumbent_z = 3;  ///< the same where the present choice was measured before
+  double race_share = 0.6;       ///< of the time until the deadline, so that confirmation has some left
+  uint64_t seed = 1;
+  int64_t deadline_ns = std::numeric_limits<int64_t>::max();
+};
+
+struct Standing {
+  Verdict verdict = Verdict::over_budget;
+  std::string reason;
+  std::vector<double> times;  ///< of one launch each
+  Interval log_ratio;         ///< to the baseline
+};
+
+struct Result {
+  std::vector<Standing> standings;  ///< one per contestant
+  size_t chosen = 0;
+  std::string why;
+  bool decided = false;
+  Interval noise;
+  uint32_t rounds = 0;
+};
+
+Result race(Course& course, const std::vector<Contestant>& contestants, const Rules& rules);
+
+}  // namespace backplane::autotune
