@@ -97,6 +97,14 @@ void check_convolution(const Conv& v, uint32_t code, uint32_t dtype, bool last, 
   compare(c);
 }
 
+// 49 times its own reciprocal is less than one in floating point: places must not be found that way.
+TEST_F(Convolution, FiltersOfFortyNineTaps) {
+  const Conv v{"7x7 of several channels", 2, 3, 16, 1, {24, 24}, {7, 7}, {2, 2}, {1, 1}, {3, 3}, {3, 3}};
+  for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {
+    check_convolution(v, code, BP_F32, false, Lay::dense, false);
+  }
+}
+
 TEST_F(Convolution, EveryDirectionLayoutAndVariant) {
   for (const Conv& v : kConvs) {
     for (uint32_t code : {BP_OP_CONVOLUTION, BP_OP_CONVOLUTION_GRAD_DATA, BP_OP_CONVOLUTION_GRAD_FILTER}) {

@@ -168,8 +168,8 @@ void list_convolution_tiles(const ConvolutionProblem& p, const DeviceFacts& fact
   if (any.k == 0 || p.taps() == 0) return;
   uint32_t width = vector_width(facts, p.dtype);
   while (width > 4 && width / 2 >= any.places[2]) width /= 2;
-  static constexpr Shape kShapes[] = {{8, 2}, {4, 4}, {1, 4}};
-  for (const Shape& s : kShapes) {
+  const Shape shapes[] = {{8, 2}, {4, 4}, {1, 4}}, few_rows[] = {{4, 4}, {8, 2}, {1, 4}};
+  for (const Shape& s : any.m <= 4 ? few_rows : shapes) {
     if (s.rows > 1 && any.m <= 2) continue;
     if (s.rows == 1 && any.m > 2) continue;
     const RegisterTile tile{s.rows, s.vectors, width, true};

@@ -172,10 +172,10 @@ std::string extensions(const DeviceFacts& facts) {
   const bool clang = facts.dialect == Dialect::opencl_c && facts.cpu_like;  // the compiler of every such driver
   line(clang ? "#define INDEPENDENT_ITERATIONS _Pragma(\"clang loop vectorize(assume_safety)\")"
              : "#define INDEPENDENT_ITERATIONS");
-  // Of ints that are not negative. Vectors of integers are divided one by one on processors; a quotient of two 32-bit
-  // integers rounded to a double never reaches the next integer.
+  // Of ints that are not negative. Vectors of integers are divided one by one on processors, and a double holds the quotient.
+  // Drivers divide by multiplying with a reciprocal: 49 * (1 / 49) is less than 1, hence the half.
   line(facts.dialect == Dialect::glsl && facts.cpu_like && facts.f64
-           ? "#define QUOTIENT(a, b) int(double(a) / double(b))"
+           ? "#define QUOTIENT(a, b) int((double(a) + 0.5) / double(b))"
            : "#define QUOTIENT(a, b) TO_INT(TO_UINT(a) / TO_UINT(b))");
   if (facts.i64) line("#define HAS_I64");
   if (facts.f64) line("#define HAS_F64");

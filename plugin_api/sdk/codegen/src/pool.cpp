@@ -146,9 +146,13 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     variant.build = [&op, facts, way] { return build(op, facts, way); };
     out.push_back(std::move(variant));
   };
-  if (facts.cpu_like && facts.dialect == Dialect::opencl_c && op.code == BP_OP_POOL) add("item_per_row", Way::row);
+  const bool rows = facts.cpu_like && facts.dialect == Dialect::opencl_c && op.code == BP_OP_POOL;
+  const bool largest = sdk::attrs<bp_pool_attrs>(op).kind == BP_POOL_MAX;
+  // PoCL makes vector code of a row's sums, and not of its comparisons.
+  if (rows && !largest) add("item_per_row", Way::row);
   if (has_blocks(op)) add("item_per_block", Way::block);
   add("item_per_element", Way::element);
+  if (rows && largest) add("item_per_row", Way::row);
 }
 
 }  // namespace
