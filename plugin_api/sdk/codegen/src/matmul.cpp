@@ -73,15 +73,22 @@ bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis) {
 void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const MatmulProblem problem(op);
   const Product product = matmul_product(problem);
-  // Where a row fills vectors of the tiles, those win: measured at 16 columns on PoCL, 8 on llvmpipe.
-  const int64_t few = facts.cpu_like && facts.dialect == Dialect::glsl ? 4 : 8;
+  const bool llvmpipe = facts.cpu_like && facts.dialect == Dialect::glsl;
+  // Where a row fills vectors of the tiles, those win: measured at 16 columns on PoCL, 8 on llvmpipe. There, a tile of
+  // one row has a row times a matrix in less than half of the time of shared loads, and those a matrix times a column
+  // in a sixth of that of dot products.
+  const int64_t few = llvmpipe ? 4 : 8;
+  const bool one_row = llvmpipe && problem.m == 1;
+  const bool one_column = one_row && product.b_along_k;  // the column is the row of the swapped problem
+  if (one_column) list_matmul_shuffle(problem, facts, out);
+  if (one_row) list_tiles(problem, facts, out);
   if (problem.n <= few) list_small(problem, facts, out);
   list_dots(problem, facts, out);
   if (!facts.cpu_like) list_columns(problem, facts, out);
-  list_matmul_shuffle(problem, facts, out);
+  list_cooperative("", product, facts, op.math_mode, out);
+  if (!one_column) list_matmul_shuffle(problem, facts, out);
   if (!facts.cpu_like) list_grouped("", product, facts, out);
-  list_cooperative("", product, facts, op.math_mode, out);  // expected to win, but no device has shown it yet
-  list_tiles(problem, facts, out);
+  if (!one_row) list_tiles(problem, facts, out);
   if (facts.cpu_like) list_columns(problem, facts, out);
   if (facts.cpu_like) list_grouped("", product, facts, out);
   if (problem.n > few) list_small(problem, facts, out);
