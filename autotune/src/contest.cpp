@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "lanes.h"
 #include "statistics.h"
 
 namespace backplane::autotune {
@@ -18,14 +19,6 @@ std::string percent(double log_ratio) {
   std::snprintf(text, sizeof text, "%.1f %%", std::fabs(std::expm1(log_ratio)) * 100);
   return text;
 }
-
-/// A place in the rounds. The twin is a second lane of the baseline.
-struct Lane {
-  size_t contestant;
-  std::vector<double> logs;  ///< ln(ns), one per round run so far; all lanes begin with round 0
-  bool live = true;
-  bool immune = false;
-};
 
 class Race {
  public:
@@ -68,7 +61,7 @@ class Race {
       standing.verdict = sample.verdict;
       standing.reason = std::move(sample.reason);
       ns = 0;
-      return sample.verdict != Verdict::device_lost;
+      return sample.verdict != Verdict::device_lost && sample.verdict != Verdict::hung;
     }
     standing.times.push_back(sample.ns);
     ns = std::max(sample.ns, 1e-3);
@@ -125,31 +118,13 @@ class Race {
     ++result_.rounds;
     return true;
   }
-  static void withdraw(std::vector<Lane>& lanes, size_t contestant) {
-    for (Lane& lane : lanes) {
-      if (lane.contestant == contestant) lane.live = false;
-    }
-  }
-  std::vector<size_t> live_lanes() const {
-    std::vector<size_t> lanes;
-    for (size_t i = 0; i < lanes_.size(); ++i) {
-      if (lanes_[i].live) lanes.push_back(i);
-    }
-    return lanes;
-  }
-
-  /// ln(time of a / time of b) over the rounds that both took part in.
-  static std::vector<double> ratios(const Lane& a, const Lane& b) {
-    std::vector<double> d;
-    for (size_t r = 0; r < std::min(a.logs.size(), b.logs.size()); ++r) d.push_back(a.logs[r] - b.logs[r]);
-    return d;
-  }
 
   bool rounds() {
     const double z = normal_quantile(rules_.error_rate / static_cast<double>(3 * lanes_.size()));
     for (uint32_t r = 1; r <= rules_.max_rounds; ++r) {
-      if (r > rules_.min_rounds && live_lanes().size() < 3) return true;  // the baseline and its twin are alone
+      if (r > rules_.min_rounds && live(lanes_).size() < 3) return true;  // the baseline and its twin are alone
       if (!round(lanes_, race_deadline_)) return false;
+      if (live(lanes_).empty()) return true;  // all have failed
       course_.on_round(r, rules_.max_rounds);
       if (r >= 3 && (r <= 16 || r % 4 == 0) && judge(r, z)) return true;
     }
@@ -158,10 +133,10 @@ class Race {
 
   /// Removes losers; true when nothing is left to find out.
   bool judge(uint32_t r, double z) {
-    leader_ = leader_of(live_lanes());
+    leader_ = leader_of(lanes_, twin_);
     bool settled = true;
     std::vector<std::pair<double, size_t>> undecided;
-    for (size_t i : live_lanes()) {
+    for (size_t i : live(lanes_)) {
       Lane& lane = lanes_[i];
       if (i == leader_ || i == twin_) continue;
       const std::vector<double> d = ratios(lane, lanes_[leader_]);
@@ -189,22 +164,6 @@ class Race {
     standing.verdict = Verdict::eliminated;
     standing.reason = percent(mean) + " slower than " + contestants_[lanes_[leader_].contestant].name;
   }
-  size_t leader_of(const std::vector<size_t>& lanes) const {
-    size_t best = lanes.front();
-    const Lane& reference = lanes_[lanes.front()];
-    double least = 0;
-    for (size_t i : lanes) {
-      if (i == twin_) continue;
-      const double mean = trimmed_interval(ratios(lanes_[i], reference), 1).mean;
-      if (mean < least) least = mean, best = i;
-    }
-    return best;
-  }
-
-  /// The first one: the last is the twin's.
-  static const Lane& lane_of(const std::vector<Lane>& lanes, size_t contestant) {
-    return *std::find_if(lanes.begin(), lanes.end(), [&](const Lane& l) { return l.contestant == contestant; });
-  }
 
   void summarise() {
     for (const Lane& lane : lanes_) {
@@ -217,9 +176,9 @@ class Race {
   /// The one to choose if it is confirmed: within delta of the leader ties go to the present choice, then to the default, to
   /// less workspace, to more determinism, and to the name.
   size_t pick_of() {
-    const std::vector<size_t> lanes = live_lanes();
+    const std::vector<size_t> lanes = live(lanes_);
     if (lanes.empty()) return present_;
-    leader_ = leader_of(lanes);
+    leader_ = leader_of(lanes_, twin_);
     std::vector<size_t> equals;
     for (size_t i : lanes) {
       if (i == twin_) continue;
@@ -251,10 +210,16 @@ class Race {
     const auto gain = [&](size_t of, size_t over) {
       return trimmed_interval(ratios(lane_of(lanes, over), lane_of(lanes, of)), z);
     };
+    // Looking again and again finds something in the end: early looks have to be surer (as O'Brien and Fleming, "A multiple
+    // testing procedure for clinical trials", 1979, only less so).
+    const auto sureness = [&](size_t looks) {
+      return std::pow(static_cast<double>(rules_.max_confirm_rounds) / static_cast<double>(looks), 0.25);
+    };
     const auto twin = [&] { return trimmed_interval(ratios(lanes.back(), lane_of(lanes, baseline_)), 1.96); };
     // What the twin shows is what a difference can come from without being one.
     const auto accepts = [&](const Interval& ci) {
-      return ci.low > 0 && ci.mean > margin && ci.mean > 2 * std::fabs(twin().mean);
+      return ci.mean > ci.half_width() * sureness(lanes[0].logs.size()) && ci.mean > margin &&
+             ci.mean > 2 * std::fabs(twin().mean);
     };
     bool time_left = true, settled = false;
     size_t winner = present_;

@@ -26,7 +26,7 @@ enum class Verdict {
   crashed,           ///< took its (child) process down
   hung,              ///< did not end in time
   device_lost,       ///< made the device unusable
-  over_budget,       ///< no time left for it: nothing is known
+  over_budget,       ///< no time left to check it, or to race it
   policy,            ///< the op's or the request's policy forbids it: not run
   skipped,           ///< not run; `reason` says why
 };

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "candidates.h"
+
+#include <algorithm>
+
+namespace backplane::autotune {
+
+std::vector<host::Variant> ordered_variants(const host::DevicePtr& device, const bp_op& op, const Request& request) {
+  std::vector<host::Variant> variants = device->variants(op);
+  const auto rank = [&](const host::Variant& v) {
+    if ((v.flags & BP_VARIANT_DEFAULT) != 0) return -2.0;
+    if (v.name == request.incumbent) return -1.0;
+    if (const auto known = request.priors.find(v.name); known != request.priors.end()) return known->second;
+    return v.prior > 0 ? 1e15 * v.prior : 1e18;
+  };
+  std::stable_sort(variants.begin(), variants.end(),
+                   [&](const host::Variant& a, const host::Variant& b) { return rank(a) < rank(b); });
+  return variants;
+}
+
+std::string against_policy(const bp_op& op, const host::Variant& variant) {
+  if (op.deterministic != 0 && variant.determinism < BP_DETERMINISM_RUN) return "gives other bits in every run";
+  if (variant.workspace > op.max_workspace)
+    return "needs " + std::to_string(variant.workspace) + " bytes of workspace, allowed are " +
+           std::to_string(op.max_workspace);
+  uint32_t forbidden = 0;
+  if (op.math_mode < BP_MATH_FAST) forbidden |= BP_NOTE_REDUCED_INPUTS | BP_NOTE_REDUCED_ACCUMULATION;
+  if (op.math_mode < BP_MATH_TF32) forbidden |= BP_NOTE_TF32;
+  if ((variant.numeric_notes & forbidden) != 0) return "computes in less precision than the math mode allows";
+  return {};
+}
+
+}  // namespace backplane::autotune

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which variants a tuning looks at, and in which order.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backplane/autotune/race.h"
+
+namespace backplane::autotune {
+
+/// The default, the incumbent, then by what the request or the plugin expects of them.
+std::vector<host::Variant> ordered_variants(const host::DevicePtr& device, const bp_op& op, const Request& request);
+
+/// Why the policy of the op excludes a variant; empty when it does not.
+std::string against_policy(const bp_op& op, const host::Variant& variant);
+
+}  // namespace backplane::autotune

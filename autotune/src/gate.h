@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Right before fast: what a variant has to pass before its time counts.
+//
+// Several launches on the same inputs, each over fresh poison: results within the operation's bound every time, the same
+// bits where that is promised, nothing written elsewhere, no memory kept from launch to launch. Once more on other inputs
+// for the one that wins (tune.cpp). It cannot catch a crash; that is what a child process is for.
+#pragma once
+
+#include <functional>
+
+#include "backplane/autotune/race.h"
+#include "bounds.h"
+#include "rig.h"
+
+namespace backplane::autotune {
+
+/// True when a launch that may take so long still fits.
+using Fits = std::function<bool(double ns)>;
+
+/// What is wrong with the variant's own description or with what prepare() made of it; throws Fault.
+void check_promises(const bp_op& op, const host::Variant& variant, const host::Kernel& kernel);
+
+struct Checked {
+  Difference difference;  ///< the worst of all launches
+  double ns = 0;          ///< of the quickest launch
+};
+/// Throws Fault for whatever is wrong, and with Verdict::over_budget when the next launch does not fit.
+Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel, int launches,
+                      const Fits& fits);
+
+}  // namespace backplane::autotune

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// No faulty variant is chosen, however fast it seems, and each is told apart by its verdict.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "plugins/virtual_clock/faults.h"
+#include "virtual_device.h"
+
+namespace backplane::test {
+
+void PrintTo(const FaultyVariant& variant, std::ostream* os) { *os << variant.name; }
+
+namespace {
+
+using autotune::Candidate;
+using autotune::Outcome;
+using autotune::Verdict;
+
+/// Neither extent is a multiple of a tile.
+struct FaultProduct : Product {
+  FaultProduct() : Product(35, 19, 67) {
+    op.deterministic = 1;
+    op.max_workspace = 65536;
+  }
+};
+
+/// The devices here are host memory and start no threads, so a fork can use them.
+Verdict in_child(const host::DevicePtr& device, const bp_op& op, const std::string& variant, std::string& reason) {
+  const pid_t child = fork();
+  if (child == 0) {
+    autotune::Request request = virtual_request(device);
+    request.try_risky = [](const bp_op&, const std::string&, std::string&) { return Verdict::raced; };
+    const Outcome outcome = autotune::tune(device, op, request);
+    const Candidate* row = outcome.find(variant);
+    _exit(row != nullptr ? static_cast<int>(row->verdict) : 255);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) {
+    reason = "ended by signal " + std::to_string(WTERMSIG(status));
+    return Verdict::crashed;
+  }
+  return static_cast<Verdict>(WEXITSTATUS(status));
+}
+
+class Faulty : public testing::TestWithParam<FaultyVariant> {};
+
+TEST_P(Faulty, IsNamedAndNotChosen) {
+  const FaultyVariant& fault = GetParam();
+  const host::DevicePtr device = virtual_device(std::string("fault-") + fault.name);
+  const FaultProduct product;
+  autotune::Request request = virtual_request(device);
+  request.budget_ns = 60'000'000'000;  // waiting for one that hangs costs 10 s of it
+  request.try_risky = [&](const bp_op& op, const std::string& variant, std::string& reason) {
+    return in_child(device, op, variant, reason);
+  };
+  const Outcome outcome = autotune::tune(device, product.op, request);
+  const Candidate* row = outcome.find(fault.name);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(autotune::name_of(row->verdict), fault.verdict) << row->reason;
+  EXPECT_NE(row->reason, "");
+  EXPECT_EQ(outcome.chosen, "good") << outcome.why;
+  if (!fault.ends_device) EXPECT_TRUE(outcome.decided) << outcome.why;
+  else EXPECT_FALSE(outcome.decided) << outcome.why;
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Faulty, testing::ValuesIn(faulty_variants().begin(), faulty_variants().end()),
+                         [](const testing::TestParamInfo<FaultyVariant>& info) {
+                           std::string name = info.param.name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Faults, AreManyAndAllTogetherNoneIsChosen) {
+  EXPECT_GE(faulty_variants().size(), 40u);
+  const host::DevicePtr device = virtual_device("all-faults");
+  const FaultProduct product;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    autotune::Request request = virtual_request(device);
+    request.seed = seed;
+    request.budget_ns = request.build_budget_ns = 600'000'000'000;  // so that every one is looked at
+    const Outcome outcome = autotune::tune(device, product.op, request);
+    EXPECT_EQ(outcome.chosen, "good") << seed << ": " << outcome.why;
+    for (const Candidate& c : outcome.candidates) {
+      const bool good = c.variant == "good" || c.variant == "good-slower";
+      EXPECT_EQ(autotune::is_right(c.verdict), good) << c.variant << " is " << autotune::name_of(c.verdict);
+    }
+  }
+}
+
+TEST(Faults, RiskyOnesAreLeftAloneWithoutAChild) {
+  const host::DevicePtr device = virtual_device("fault-crashes");
+  const FaultProduct product;
+  const Outcome outcome = autotune::tune(device, product.op, virtual_request(device));
+  EXPECT_EQ(outcome.find("crashes")->verdict, Verdict::skipped);
+  EXPECT_EQ(outcome.chosen, "good");
+}
+
+}  // namespace
+}  // namespace backplane::test
