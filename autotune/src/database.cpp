@@ -20,7 +20,7 @@ CREATE TABLE result(
   id INTEGER PRIMARY KEY, device INTEGER NOT NULL REFERENCES device(id), problem TEXT NOT NULL, policy TEXT NOT NULL,
   shapes TEXT NOT NULL, chosen TEXT NOT NULL, why TEXT NOT NULL, decided INTEGER NOT NULL, noise REAL, noise_low REAL,
   noise_high REAL, checked_by TEXT, rounds INTEGER, budget_ns INTEGER, spent_ns INTEGER, build_ns INTEGER,
-  written INTEGER NOT NULL, UNIQUE(device, problem, policy, shapes));
+  op TEXT, written INTEGER NOT NULL, UNIQUE(device, problem, policy, shapes));
 CREATE TABLE candidate(
   result INTEGER NOT NULL REFERENCES result(id) ON DELETE CASCADE, position INTEGER NOT NULL, variant TEXT NOT NULL,
   is_default INTEGER, verdict TEXT NOT NULL, reason TEXT, median_ns REAL, p10_ns REAL, p90_ns REAL, samples INTEGER,
@@ -121,27 +121,30 @@ void Database::make_schema() {
 
 bool Database::open(const std::filesystem::path& file, Access access) {
   file_ = file;
-  access_ = access;
   std::error_code error;
   if (!std::filesystem::exists(file, error)) {
     if (access == Access::read) return false;
     std::filesystem::create_directories(file.parent_path(), error);
   }
-  if (access == Access::read) {
-    try {
-      connect(SQLITE_OPEN_READWRITE, false);  // reading after a crash may have to bring the log in order
-      return has_schema(*this);
-    } catch (const DatabaseError& problem) {
-      if (problem.damaged() || access_ != Access::read) throw;
-    }
-    connect(SQLITE_OPEN_READONLY, true);  // a directory that cannot be written to
-    return has_schema(*this);
-  }
+  if (access == Access::read) return open_to_read();
   connect(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false);
   if (has_schema(*this)) return true;
   const FileLock lock(file_);
   if (!has_schema(*this)) make_schema();
   return true;
+}
+
+bool Database::open_to_read() {
+  try {
+    connect(SQLITE_OPEN_READWRITE, false);  // reading after a crash may have to bring the log in order
+    if (has_schema(*this)) return true;
+    close();  // another process is just making it
+    return false;
+  } catch (const DatabaseError& problem) {
+    if (problem.damaged()) throw;
+  }
+  connect(SQLITE_OPEN_READONLY, true);  // a directory that cannot be written to
+  return has_schema(*this);
 }
 
 std::string Database::heal() {

@@ -44,9 +44,9 @@ class Database {
 
  private:
   void connect(int flags, bool immutable);
+  bool open_to_read();
   void make_schema();
   std::filesystem::path file_;
-  Access access_ = Access::read;
   sqlite3* handle_ = nullptr;
 };
 

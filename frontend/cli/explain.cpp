@@ -22,6 +22,9 @@ Json rows_json(const std::vector<graph::Explanation>& rows) {
                     {"type", e.type},
                     {"device", e.device},
                     {"how", e.how},
+                    {"variant", e.variant},
+                    {"level", e.level},
+                    {"why", e.why},
                     {"reason", e.reason},
                     {"source", e.source}});
   }

@@ -11,6 +11,7 @@
 #include "backplane/graph/types.h"
 #include "cli/command.h"
 #include "cli/models.h"
+#include "cli/tune.h"
 
 namespace backplane::cli {
 namespace {
@@ -60,6 +61,54 @@ void add_explain(CLI::App& app, ExplainOptions& o, Action& action) {
   sub->callback([&] { action = [&] { return run_explain(o); }; });
 }
 
+void add_tune_query(CLI::App* tune, const char* name, const char* doc, ExitCode (*run)(const TuneQuery&), TuneQuery& q,
+                    Action& action, const std::function<void(CLI::App*)>& options) {
+  CLI::App* sub = tune->add_subcommand(name, doc);
+  sub->add_option("--device", q.device, "Device selector");
+  options(sub);
+  sub->callback([&q, &action, run] { action = [&q, run] { return run(q); }; });
+}
+
+void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
+  CLI::App* sub = app.add_subcommand("tune", "Measure which kernels are fastest here, and keep the result");
+  sub->require_subcommand(0, 1);
+  sub->add_option("--device", q.device, "Device selector");  // before or behind the subcommand
+  sub->add_option("--ops", o.ops, "Operations, such as matmul,softmax")->delimiter(',');
+  sub->add_option("--shapes", o.shapes, "Operands' shapes: 512x256,256x128 or \"8x16x32x32,32x16x3x3;padding=1,1\"");
+  sub->add_option("--dtype", o.dtype, "Of operands that name none")->capture_default_str();
+  sub->add_option("--from", o.from, "A recording made with BACKPLANE_TUNE_RECORD");
+  sub->add_option("--budget-ms", o.budget_ms, "Time for one problem")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--total-s", o.total_s, "Time for all; what is heavy gets more of it (0: no limit)")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_flag("--again", o.again, "Measure what is decided already, too");
+  sub->add_flag("--json", o.json, "Print the result as JSON on stdout; progress goes to stderr");
+  sub->callback([&, sub] {
+    if (sub->get_subcommands().empty()) action = [&] { return run_tune(o, q.device); };
+  });
+  const auto json = [&q](CLI::App* each) { each->add_flag("--json", q.json, "As JSON"); };
+  const auto file = [&q](CLI::App* each) { each->add_option("file", q.file, "A file, or - for the terminal")->required(); };
+  add_tune_query(sub, "show", "What was measured: each variant with time, error, verdict and reason", run_tune_show, q, action,
+                 [&q, json](CLI::App* each) { each->add_option("op", q.op, "Only this operation"), json(each); });
+  add_tune_query(sub, "explain", "Which variant would be used, and why", run_tune_explain, q, action,
+                 [&q, json](CLI::App* each) {
+                   each->add_option("op", q.op, "Operation")->required();
+                   each->add_option("shape", q.shape, "Operands' shapes")->required();
+                   each->add_option("--dtype", q.dtype, "Of operands that name none");
+                   json(each);
+                 });
+  add_tune_query(sub, "verify", "Measure a sample of decisions again", run_tune_verify, q, action, [&q, json](CLI::App* each) {
+    each->add_option("op", q.op, "Only this operation");
+    each->add_option("--sample", q.sample, "How many")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+    each->add_option("--seed", q.seed, "Of the sample")->capture_default_str();
+    json(each);
+  });
+  add_tune_query(sub, "export", "Write everything as JSON", run_tune_export, q, action, [file](CLI::App* each) { file(each); });
+  add_tune_query(sub, "import", "Take in what was exported elsewhere", run_tune_import, q, action,
+                 [file](CLI::App* each) { file(each); });
+  add_tune_query(sub, "clear", "Forget measurements", run_tune_clear, q, action,
+                 [&q](CLI::App* each) { each->add_option("op", q.op, "Only this operation"); });
+}
+
 void add_plain(CLI::App& app, const char* name, const char* doc, ExitCode (*run)(bool), bool& json, Action& action) {
   CLI::App* sub = app.add_subcommand(name, doc);
   sub->add_flag("--json", json, "As JSON");
@@ -95,12 +144,15 @@ ExitCode main_with(int argc, char** argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script's defaults come first
   TrainOptions train;
   ExplainOptions explain;
+  TuneOptions tune;
+  TuneQuery tune_query;
   bool json = false;
   Action action;
   add_train(app, train, action);
   add_plain(app, "devices", "List the devices there are, best first", run_devices, json, action);
   add_plain(app, "doctor", "Check plugins, devices, settings and the cache", run_doctor, json, action);
   add_explain(app, explain, action);
+  add_tune(app, tune, tune_query, action);
   add_plain(app, "env", "List the environment variables and their values", run_env, json, action);
   add_plain(app, "version", "Print versions", run_version, json, action);
   try {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `backplane train`: data, model, loop, test, result. Everything that can be refused is refused before the first
 // step.
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <optional>
 
 #include <fmt/format.h>
@@ -16,6 +14,7 @@
 #include "backplane/graph/trace.h"
 #include "backplane/io/atomic_file.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/models.h"
 #include "cli/progress.h"
 #include "cli/trainer.h"
@@ -27,8 +26,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kSyntheticTrain = 2048, kSyntheticTest = 512, kSyntheticSize = 28;
 constexpr int32_t kSyntheticClasses = 10;
 constexpr int64_t kTestBatch = 1000;
-
-std::atomic<bool> interrupted{false};
 
 struct EpochResult {
   double loss = 0, seconds = 0, images_per_second = 0;
@@ -109,7 +106,7 @@ EpochResult run_epoch(int64_t epoch, data::Batches& batches, Trainer& trainer, o
     optimizer.set_learning_rate(rate(step++));
     loss.add(trainer.step(images_of(batch), labels_of(batch)));
     done += batch.shape[0];
-    if (interrupted) break;
+    if (interrupted()) break;
     if (progress.due()) progress.show(epoch, done, loss.latest());
   }
   EpochResult result;
@@ -171,8 +168,8 @@ nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& ima
           {"epochs", epochs},
           {"nodes", {{"device", result.nodes.first}, {"fallback", result.nodes.second}}},
           {"compiled", {{"kernels", builds.kernels}, {"seconds", 1e-9 * static_cast<double>(builds.time_ns)}}},
-          {"interrupted", interrupted.load()},
-          {"test_accuracy", interrupted ? nlohmann::ordered_json() : nlohmann::ordered_json(result.accuracy)},
+          {"interrupted", interrupted().load()},
+          {"test_accuracy", interrupted() ? nlohmann::ordered_json() : nlohmann::ordered_json(result.accuracy)},
           {"saved", optional(o.save)},
           {"trace", optional(o.trace)}};
 }
@@ -183,14 +180,6 @@ void load_weights(const TrainOptions& o, nn::Sequential& model) {
   } catch (const Error& error) {
     throw CommandError(ExitCode::file, error.what());  // it is the file that does not fit
   }
-}
-
-/// The first Ctrl-C ends the run after its step; the second one kills.
-void catch_interrupt() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = SA_RESETHAND;
-  sigaction(SIGINT, &action, nullptr);
 }
 
 /// Makes the temporary file and drops it again: a path that cannot be written is found out before training.
@@ -235,13 +224,13 @@ ExitCode run_train(const TrainOptions& o) {
 
   catch_interrupt();
   Result result;
-  for (int64_t epoch = 1; epoch <= o.epochs && !interrupted; ++epoch) {
+  for (int64_t epoch = 1; epoch <= o.epochs && !interrupted(); ++epoch) {
     result.epochs.push_back(run_epoch(epoch, batches, *trainer, optimizer, schedule, progress));
     const EpochResult& now = result.epochs.back();
     progress.end_epoch(epoch, now.loss, now.images_per_second, now.seconds);
   }
   result.nodes = trainer->node_counts();
-  if (!interrupted) {
+  if (!interrupted()) {
     nn::set_training(model, false);
     result.accuracy = test_accuracy(images.test, pixels, *trainer);
     progress.line(fmt::format("test accuracy {:.2f} % ({} images)", result.accuracy * 100, images.test.count));
@@ -256,7 +245,7 @@ ExitCode run_train(const TrainOptions& o) {
     progress.line("time line written to " + o.trace);
   }
   if (o.json) fmt::print("{}\n", to_json(o, images, device, parameters, rate, result).dump(2));
-  return interrupted ? ExitCode::interrupted : ExitCode::ok;
+  return interrupted() ? ExitCode::interrupted : ExitCode::ok;
 }
 
 }  // namespace backplane::cli

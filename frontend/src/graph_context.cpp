@@ -243,9 +243,11 @@ std::vector<Tensor> run_prepared(const Prepared& prepared, std::span<const Tenso
 }
 
 std::string explanation_table(const graph::Plan& plan) {
-  std::vector<std::array<std::string, 7>> rows = {{"node", "op", "type", "device", "how", "reason", "source"}};
-  for (const graph::Explanation& e : plan.explain()) rows.push_back({e.node, e.op, e.type, e.device, e.how, e.reason, e.source});
-  std::array<size_t, 7> widths{};
+  std::vector<std::array<std::string, 8>> rows = {{"node", "op", "type", "device", "how", "level", "reason", "source"}};
+  for (const graph::Explanation& e : plan.explain()) {
+    rows.push_back({e.node, e.op, e.type, e.device, e.how, e.level, e.reason, e.source});
+  }
+  std::array<size_t, 8> widths{};
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], std::min<size_t>(row[i].size(), 60));
   }

@@ -4,7 +4,9 @@
 #include "plan/execution.h"
 
 #include <algorithm>
+#include <chrono>
 
+#include "backplane/autotune/recorder.h"
 #include "backplane/graph/trace.h"
 #include "plan/host_fallback.h"
 #include "plan/memory_planner.h"
@@ -39,6 +41,12 @@ class PlanImpl final : public Plan {
     plan_arena();
     make_steps();
     make_stats();
+    if (autotune::Recorder* recorder = autotune::Recorder::instance()) {
+      for (const Launch& launch : lowered_.launches) {
+        const bool here = !launch.fallback && !stream_->device()->has(BP_DEVICE_REFERENCE);
+        recorded_.push_back(here ? recorder->entry(stream_->policy().rule(launch.op), stream_->device()->name()) : nullptr);
+      }
+    }
     // One launch is one submission anyway, and what the host computes cannot be recorded.
     if (options.capture && steps_.size() > 1 && stats_.fallback_nodes == 0) recordings_ = stream_->recordings();
   }
@@ -61,6 +69,13 @@ class PlanImpl final : public Plan {
 
   const PlanStats& stats() const override { return stats_; }
   std::vector<Explanation> explain() const override;
+  std::vector<KernelOp> operations() const override {
+    std::vector<KernelOp> list;
+    for (const Launch& launch : lowered_.launches) {
+      if (!launch.fallback) list.push_back(stream_->policy().rule(launch.op));
+    }
+    return list;
+  }
 
  private:
   static constexpr uint64_t kAlignment = 64;
@@ -185,6 +200,8 @@ class PlanImpl final : public Plan {
     for (const Patch& patch : output_patches_) views_[patch.view].buffer = outputs[patch.index]->buffer();
     if (Trace* trace = Trace::active()) {
       run_traced(*trace);
+    } else if (!recorded_.empty()) {
+      run_recorded();
     } else if (recordings_ != nullptr) {
       write_key(outputs);
       stats_.replays += recordings_->run(key_, [this] { run_steps(steps_); });
@@ -258,6 +275,22 @@ class PlanImpl final : public Plan {
     }
   }
 
+  /// Counts launches for BACKPLANE_TUNE_RECORD. A few runs wait for each launch, so that it has a time; the first one, which may
+  /// compile, does not count.
+  void run_recorded() {
+    constexpr uint64_t kFirstTimed = 1, kLastTimed = 4;
+    const bool timed = stats_.runs >= kFirstTimed && stats_.runs <= kLastTimed;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      run_steps(std::span(&steps_[i], 1));
+      if (recorded_[i] == nullptr) continue;
+      recorded_[i]->calls.fetch_add(1, std::memory_order_relaxed);
+      if (!timed) continue;
+      stream_->finish();
+      recorded_[i]->timed(static_cast<uint64_t>((std::chrono::steady_clock::now() - start).count()));
+    }
+  }
+
   std::string launch_name(const Launch& launch) const {
     const Node& node = graph_->node(launch.node);
     return std::string(node.op->name) + (launch.how == "native" ? "" : " (" + launch.how + ")");
@@ -288,6 +321,7 @@ class PlanImpl final : public Plan {
   PlanStats stats_;
   std::vector<int64_t> input_offsets_;  ///< elements, that inputs were compiled with
   Recordings* recordings_ = nullptr;    ///< the stream's; null when this plan is not recorded
+  std::vector<std::shared_ptr<autotune::Recorded>> recorded_;  ///< by step, null on the host; empty when nobody records
   std::string key_;                     ///< of this run's recording
 };
 
@@ -303,11 +337,13 @@ std::vector<Explanation> PlanImpl::explain() const {
     row.how = launch.fallback ? "fell back" : launch.how.starts_with("native") ? launch.how + ": " + launch.kernel->variant : launch.how;
     row.reason = launch.fallback ? stream_->device()->name() + ": " + launch.reason : launch.reason;
     row.source = node.loc.to_string();
+    row.variant = launch.kernel->variant;
+    if (launch.decision != nullptr) row.level = name_of(launch.decision->level), row.why = launch.decision->why;
     rows.push_back(std::move(row));
   }
   for (const Decomposition& d : decompositions_) {
     rows.push_back({"", std::string(d.op->name), d.type.to_string(), stream_->device()->name(), "decomposed",
-                    stream_->device()->plugin_name() + ": " + d.reason, d.loc.to_string()});
+                    stream_->device()->plugin_name() + ": " + d.reason, d.loc.to_string(), "", "", ""});
   }
   return rows;
 }

@@ -213,7 +213,14 @@ class Lowering {
       where = result_.fallback.get();
       if (where == nullptr || where->support(op).verdict != BP_SUPPORT_YES) fail_declined(answer.reason, in);
     }
-    launch.kernel = where->kernel(op);
+    if (launch.fallback) {
+      launch.kernel = where->kernel(op);
+    } else {
+      const Stream::Choice choice = stream_.choose(op);
+      launch.kernel = choice.kernel;
+      launch.decision = choice.decision;
+    }
+    launch.op = std::move(op);
     if (launch.kernel->workspace != 0 && !launch.fallback) {
       launch.workspace_slot = static_cast<int32_t>(new_slot(Slot::Kind::arena, launch.kernel->workspace));
     }

@@ -38,6 +38,8 @@ struct Launch {
   int32_t workspace_slot = -1;
   NodeId node = 0;           ///< of the lowered graph, for messages
   bool fallback = false;     ///< runs on the host
+  const autotune::Decision* decision = nullptr;  ///< why it is this variant; null on the host
+  KernelOp op;
   std::string how, reason;
 };
 

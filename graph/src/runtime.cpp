@@ -7,7 +7,7 @@
 #include <list>
 #include <unordered_map>
 
-#include "backplane/graph/op_def.h"
+#include "backplane/host/log.h"
 #include "plan/recordings.h"
 
 namespace backplane::graph {
@@ -79,10 +79,13 @@ StreamPtr Stream::of(const host::DevicePtr& device) {
   return stream;
 }
 
-Stream::Stream(host::DevicePtr device)
-    : device_(std::move(device)), queue_(device_->create_queue()), pool_(std::make_unique<Pool>()),
+Stream::Stream(host::DevicePtr device, autotune::Policy policy, std::shared_ptr<autotune::Tuning> tuning)
+    : device_(std::move(device)), policy_(policy), tuner_(device_, std::move(tuning)), queue_(device_->create_queue()), pool_(std::make_unique<Pool>()),
       caches_(std::make_unique<Caches>()),
-      recordings_(device_->capture() != nullptr ? std::make_unique<Recordings>(*device_, queue_.get()) : nullptr) {}
+      recordings_(device_->capture() != nullptr ? std::make_unique<Recordings>(*device_, queue_.get()) : nullptr) {
+  // The oracle has one way to compute, and is what is left when a device finds none within the limit.
+  if (device_->has(BP_DEVICE_REFERENCE)) policy_.max_workspace = UINT64_MAX;
+}
 
 Stream::~Stream() {
   try {
@@ -176,6 +179,29 @@ void Stream::finish() {
 }
 
 std::shared_ptr<const host::Kernel> Stream::kernel(const KernelOp& op, const std::string& variant) {
+  return under_policy(op, [&](const KernelOp& ruled) { return prepared(ruled, variant); });
+}
+
+Stream::Choice Stream::choose(const KernelOp& op) {
+  return under_policy(op, [&](const KernelOp& ruled) { return chosen(ruled); });
+}
+
+Stream::Choice Stream::chosen(const KernelOp& ruled) {
+  const autotune::Decision* decision = ruled.with_op([&](const bp_op& raw) { return &tuner_.decide(raw); });
+  if (!decision->variant.empty()) {
+    try {
+      return {prepared(ruled, decision->variant), decision};
+    } catch (const host::Error& error) {
+      host::log(BP_LOG_WARNING, "autotune", "[" + std::string(ruled.name) + "] " + decision->variant + " was chosen (" +
+                                                decision->why + "), but cannot be built: " + error.what());
+      ruled.with_op([&](const bp_op& raw) { tuner_.reject(raw, decision->variant + " cannot be built"); });
+      decision = ruled.with_op([&](const bp_op& raw) { return &tuner_.decide(raw); });
+    }
+  }
+  return {prepared(ruled, {}), decision};
+}
+
+std::shared_ptr<const host::Kernel> Stream::prepared(const KernelOp& op, const std::string& variant) {
   const std::string key = op.signature() + '\0' + variant;
   {
     const std::lock_guard lock(caches_->mutex);
@@ -193,14 +219,18 @@ std::shared_ptr<const host::Kernel> Stream::kernel(const KernelOp& op, const std
 }
 
 host::Support Stream::support(const KernelOp& op) {
+  return under_policy(op, [&](const KernelOp& ruled) { return answer(ruled); });
+}
+
+host::Support Stream::answer(const KernelOp& op) {
   const std::string key = op.signature();
   {
     const std::lock_guard lock(caches_->mutex);
     if (auto* found = caches_->supports.find(key)) return *found;
   }
-  host::Support answer = op.with_op([&](const bp_op& raw) { return device_->query(raw); });
+  host::Support support = op.with_op([&](const bp_op& raw) { return device_->query(raw); });
   const std::lock_guard lock(caches_->mutex);
-  return caches_->supports.insert(key, std::move(answer));
+  return caches_->supports.insert(key, std::move(support));
 }
 
 Stream::Builds Stream::builds() const {

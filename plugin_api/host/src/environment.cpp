@@ -28,6 +28,7 @@ constexpr EnvironmentVariable kTable[] = {
      "Record a plan's launches and replay them as one submission, on devices that can."},
     {"BACKPLANE_DATA_DIR", "directories, separated by ':'", "the usual system directories",
      "Where data sets are looked for first.", true},
+    {"BACKPLANE_DETERMINISTIC", "0, 1", "0", "Use only kernels that give the same bits in every run."},
     {"BACKPLANE_DEVICE", "a device selector: cuda:0,vulkan:gpu,cpu", "auto",
      "The device of programs that do not name one; the first usable one of the list."},
     {"BACKPLANE_DUMP", "names of passes, or all", "", "Print the graph after these passes."},
@@ -35,6 +36,9 @@ constexpr EnvironmentVariable kTable[] = {
      "Whether operations that a device declines may run on the host instead."},
     {"BACKPLANE_LOG", "[component:]level, ...; levels off, error, warning, info, debug, trace", "warning",
      "What is written to stderr."},
+    {"BACKPLANE_MATH", "strict, tf32, fast", "strict",
+     "How much precision matmul, convolution and attention of f32 may give up for speed."},
+    {"BACKPLANE_MAX_WORKSPACE_MB", "0 ...", "no limit", "Scratch memory that one kernel may ask for, in MiB."},
     {"BACKPLANE_NUM_THREADS", "1 ...", "one for each core", "Threads of CPU devices."},
     {"BACKPLANE_PASSES", "-name, ... or none", "", "Graph passes to switch off."},
     {"BACKPLANE_PLUGINS", "globs, separated by ','; -glob denies", "*", "Plugins that may be used."},
@@ -44,12 +48,13 @@ constexpr EnvironmentVariable kTable[] = {
      "Try plugins in a child process first: auto remembers the result, fresh does not, off loads them at once.", true},
     {"BACKPLANE_PROBE_TIMEOUT_MS", "1 ... 600000", "10000", "How long a plugin may take to be probed."},
     {"BACKPLANE_TRACE", "a file", "", "Write a time line of every launch.", true},
-};
-
-/// Names that are spoken for, but that nothing reads yet. Whoever reads one moves it into the table.
-constexpr std::string_view kReserved[] = {
-    "BACKPLANE_DETERMINISTIC",  "BACKPLANE_MATH",        "BACKPLANE_TUNE",
-    "BACKPLANE_TUNE_BUDGET_MS", "BACKPLANE_TUNE_RECORD", "BACKPLANE_VARIANT",
+    {"BACKPLANE_TUNE", "off, cached, on, force, locked", "cached",
+     "Choose kernels by what was measured: cached never measures, on measures what is missing, locked wants exact hits."},
+    {"BACKPLANE_TUNE_BUDGET_MS", "milliseconds for one problem, or those and milliseconds in all: 500,60000", "500,60000",
+     "How long on and force may measure."},
+    {"BACKPLANE_TUNE_RECORD", "a file", "", "Append the operations that ran, for backplane tune --from.", true},
+    {"BACKPLANE_VARIANT", "operation=variant; ...", "",
+     "Kernels that are used whatever was measured: matmul=tiled@*."},
 };
 
 constexpr std::array<std::string_view, 5> kProjectPlugins = {"cpu", "cuda", "opencl", "reference", "vulkan"};
@@ -75,7 +80,6 @@ bool belongs_to(std::string_view variable, std::string_view plugin) {
 }  // namespace
 
 std::span<const EnvironmentVariable> environment_table() { return kTable; }
-std::span<const std::string_view> reserved_environment_variables() { return kReserved; }
 std::span<const std::string_view> project_plugins() { return kProjectPlugins; }
 
 bool privileged_process() { return getauxval(AT_SECURE) != 0; }
@@ -94,11 +98,10 @@ std::filesystem::path cache_directory() {
 
 std::optional<std::string> environment(std::string_view name) {
   const EnvironmentVariable* variable = find(name);
-  const bool reserved = std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
-  if (variable == nullptr && !reserved) {
+  if (variable == nullptr) {
     throw Error(BP_E_INTERNAL, "internal: [environment] " + std::string(name) + " is not in the table of variables");
   }
-  if ((reserved || variable->path) && privileged_process()) return std::nullopt;
+  if (variable->path && privileged_process()) return std::nullopt;
   const char* value = std::getenv(std::string(name).c_str());
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
@@ -116,11 +119,6 @@ std::vector<std::string> unknown_environment_variables(const std::vector<std::st
         warnings.push_back("[environment] " + std::string(name) +
                            " is ignored, because this process has more rights than its caller");
       }
-      continue;
-    }
-    if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) {
-      warnings.push_back("[environment] " + std::string(name) +
-                         " is reserved for a later version; nothing reads it yet");
       continue;
     }
     const auto owns = [&](std::string_view plugin) { return belongs_to(name, plugin); };

@@ -24,6 +24,8 @@ struct Key {
   std::vector<int64_t> extents;  ///< all numbers of `shapes`; problems of one class have equally many
 
   static Key of(const bp_op& op);
+  /// "matmul"
+  std::string operation() const { return problem.substr(0, problem.find_first_of(" {")); }
   std::string text() const { return problem + " " + shapes + " " + policy; }
   friend bool operator==(const Key& a, const Key& b) {
     return a.problem == b.problem && a.shapes == b.shapes && a.policy == b.policy;

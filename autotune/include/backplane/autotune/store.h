@@ -27,6 +27,7 @@ struct Record {
   Key key;
   Fingerprint device;
   Outcome outcome;
+  std::string op;       ///< op_to_json(), for measuring it again; empty for operations outside of the catalogue
   int64_t written = 0;  ///< seconds since 1970
 };
 
@@ -54,18 +55,21 @@ class Store {
 
   // Every function is safe to call from any thread. ------------------------------------------------------------------
   /// Replaces what was stored for this key, device and build. False when it could not be written (see trouble()).
-  bool put(const Key& key, const Fingerprint& device, const Outcome& outcome);
+  bool put(const Record& record);
+  /// All or none of them.
+  bool put(const std::vector<Record>& records);
   /// The choice for exactly this key, device and build.
   std::optional<StoredChoice> find(const Key& key, const Fingerprint& device);
   /// All choices for other shapes of this problem and policy, on this device and build.
   std::vector<StoredChoice> neighbours(const Key& key, const Fingerprint& device);
-  /// Everything measured for this key on this device by another build: variant -> median in ns.
-  std::map<std::string, double> stale_times(const Key& key, const Fingerprint& device);
+  /// Everything measured for this key on this device, by whatever build of the plugin: variant -> median in ns, the youngest.
+  /// Of another build it is what may be expected, no more.
+  std::map<std::string, double> times(const Key& key, const Fingerprint& device);
   /// Whether anything is stored for this device and build.
   bool knows(const Fingerprint& device);
 
   struct Filter {
-    std::string device, problem, shapes, policy;  ///< empty = any; problem and device match by their beginning
+    std::string device, operation, shapes, policy;  ///< empty = any
     bool matches(const Record& record) const;
   };
   /// Whole records, oldest first.
@@ -91,6 +95,7 @@ std::filesystem::path default_store_path();
 
 // JSON, for export and import: {"schema": 1, "records": [...]}. ----------------------------------------------------------
 std::string to_json(const std::vector<Record>& records);
+std::string to_json(const Record& record);  ///< one of them, on one line
 /// Throws host::Error naming what is wrong and where.
 std::vector<Record> from_json(const std::string& text);
 

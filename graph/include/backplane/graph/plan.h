@@ -69,6 +69,9 @@ struct Bound {
 /// What became of one node of the user's graph.
 struct Explanation {
   std::string node, op, type, device, how, reason, source;
+  std::string variant;  ///< the kernel's
+  std::string level;    ///< on what its choice rests: "pinned", "exact", "nearest", "default"; empty on the host
+  std::string why;      ///< of that
 };
 
 struct PlanStats {
@@ -92,6 +95,8 @@ class Plan {
   virtual std::vector<Bound> run(std::span<const Bound> inputs) = 0;
   virtual const PlanStats& stats() const = 0;
   virtual std::vector<Explanation> explain() const = 0;
+  /// What is put before the device, launch by launch, under the stream's policy; nothing of the host fallback.
+  virtual std::vector<KernelOp> operations() const = 0;
 };
 
 /// Compiles, uploads, runs, downloads: for tests and constant folding. Inputs in the order of graph.inputs().

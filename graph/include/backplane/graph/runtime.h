@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stream: a device with the queue all work goes through, its memory pool and its kernel cache. Storage: device memory
+// Stream: a device with the queue all work goes through, its memory pool, its kernel cache and its tuner. Storage: device memory
 // that tensors share.
 //
 // Memory freed while queued work still uses it goes back to the stream's pool and is reused by later work of the same
@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "backplane/autotune/policy.h"
+#include "backplane/autotune/tuner.h"
 #include "backplane/graph/types.h"
 #include "backplane/host/device.h"
 #include "backplane/host/kernel_op.h"
@@ -44,7 +46,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
  public:
   /// One stream per device, made at first use.
   static StreamPtr of(const host::DevicePtr& device);
-  explicit Stream(host::DevicePtr device);
+  explicit Stream(host::DevicePtr device, autotune::Policy policy = autotune::Policy::from_environment(),
+                  std::shared_ptr<autotune::Tuning> tuning = autotune::Tuning::instance());
   ~Stream();
 
   const host::DevicePtr& device() const { return device_; }
@@ -62,10 +65,20 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// Gives pooled memory back to the device.
   void trim();
 
+  // Operations come without a policy and get the stream's. ------------------------------------------------------------
   /// The prepared kernel of `op`, cached by its signature; `variant` empty = the device's default.
   std::shared_ptr<const host::Kernel> kernel(const KernelOp& op, const std::string& variant = {});
+  /// The prepared kernel of the variant that the tuner decides for, and what it says about that. Where the device cannot build
+  /// that one it is the default's.
+  struct Choice {
+    std::shared_ptr<const host::Kernel> kernel;
+    const autotune::Decision* decision = nullptr;  ///< the tuner's; lives as long as the stream
+  };
+  Choice choose(const KernelOp& op);
   /// The device's answer about `op`, cached by its signature.
   host::Support support(const KernelOp& op);
+  autotune::Tuner& tuner() { return tuner_; }
+  const autotune::Policy& policy() const { return policy_; }
 
   /// Recorded executions, or null where the device does not record. Used with mutex() held.
   Recordings* recordings() { return recordings_.get(); }
@@ -86,9 +99,19 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void release(bp_buffer* buffer, uint64_t bytes);
   /// Waits until nothing that is queued uses memory, and drops what is recorded: it may go back to the device then.
   void settle();
+  // What the public functions do with operations that have the stream's policy.
+  std::shared_ptr<const host::Kernel> prepared(const KernelOp& ruled, const std::string& variant);
+  Choice chosen(const KernelOp& ruled);
+  host::Support answer(const KernelOp& ruled);
+  template <class F>
+  auto under_policy(const KernelOp& op, F use) {
+    return policy_.is_default() ? use(op) : use(policy_.rule(op));  // most often there is nothing to copy
+  }
   struct Pool;
   struct Caches;
   host::DevicePtr device_;
+  autotune::Policy policy_;
+  autotune::Tuner tuner_;
   host::Queue queue_;
   std::recursive_mutex mutex_;
   std::unique_ptr<Pool> pool_;

@@ -22,11 +22,8 @@ struct EnvironmentVariable {
 /// Sorted by name.
 std::span<const EnvironmentVariable> environment_table();
 
-/// Names that a later version will read; not in the table.
-std::span<const std::string_view> reserved_environment_variables();
-
 /// The value of a variable of the table; nothing when it is unset or empty, or ignored because the process is
-/// privileged. Throws Error (BP_E_INTERNAL) for a name that is neither in the table nor reserved.
+/// privileged. Throws Error (BP_E_INTERNAL) for a name that is not in the table.
 std::optional<std::string> environment(std::string_view name);
 
 /// One warning for each BACKPLANE_* variable that nothing reads, with the nearest name that exists, and for each one

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tuner: which variant of an operation one device shall use. This is what the graph asks, once for each kernel it prepares.
+//
+//   pinned    BACKPLANE_VARIANT names it
+//   exact     measured for this very problem, policy, device and build of the plugin
+//   nearest   measured for the most similar shape of the same problem; not in mode `locked`
+//   fallback  the device's own default, with the reason why nothing better is known
+//
+// Whatever is stored is offered to the device again before it is believed: a variant that the device does not list for this
+// operation, or that the operation's policy forbids, is not used.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backplane/autotune/key.h"
+#include "backplane/autotune/outcome.h"
+#include "backplane/autotune/race.h"
+#include "backplane/autotune/store.h"
+#include "backplane/host/device.h"
+
+namespace backplane::autotune {
+
+/// BACKPLANE_TUNE.
+enum class Mode {
+  off,     ///< always the device's default
+  cached,  ///< look up, never measure
+  on,      ///< look up, and measure what is not stored
+  force,   ///< measure every problem once in this process, whatever is stored
+  locked,  ///< exactly what is stored, or the default; nothing that depends on what else is stored
+};
+
+enum class Level { pinned, exact, nearest, fallback };
+std::string_view name_of(Level level);  ///< "pinned", "exact", "nearest", "default"
+
+struct Decision {
+  std::string variant;  ///< empty: the device's default
+  Level level = Level::fallback;
+  std::string why;      ///< one sentence
+};
+
+struct Pin {
+  std::string operation, variant;  ///< "matmul", "tiled@*": a glob over variant names
+};
+
+struct TuningOptions {
+  Mode mode = Mode::cached;
+  std::filesystem::path store;                    ///< empty: nothing is remembered
+  uint64_t key_budget_ns = 500'000'000;           ///< for one problem
+  uint64_t total_budget_ns = 60'000'000'000;      ///< of this process
+  std::vector<Pin> pins;
+  /// BACKPLANE_TUNE, BACKPLANE_TUNE_BUDGET_MS, BACKPLANE_VARIANT. Throws host::Error on a value that makes no sense.
+  static TuningOptions from_environment();
+};
+
+/// How problems are measured; tests put their own here.
+using Measure = std::function<Outcome(const host::DevicePtr& device, const bp_op& op, const Request& request)>;
+
+/// What the tuners of all devices share: settings, the store, the time left.
+class Tuning {
+ public:
+  explicit Tuning(TuningOptions options, Measure measure = {});
+  /// The process-wide one, made from the environment at first use; never destroyed.
+  static const std::shared_ptr<Tuning>& instance();
+
+  const TuningOptions& options() const { return options_; }
+  Store& store() { return *store_; }
+  const Measure& measure() const { return measure_; }
+  bool measures() const { return options_.mode == Mode::on || options_.mode == Mode::force; }
+  /// For one more problem: at most `key_budget_ns`, 0 when all is spent.
+  uint64_t take_budget();
+  void give_back(uint64_t taken_ns, uint64_t spent_ns);
+
+ private:
+  TuningOptions options_;
+  Measure measure_;
+  std::unique_ptr<Store> store_;
+  std::atomic<uint64_t> spent_ns_{0};
+};
+
+class Memo;
+
+class Tuner {
+ public:
+  explicit Tuner(host::DevicePtr device, std::shared_ptr<Tuning> tuning = Tuning::instance());
+  ~Tuner();
+  Tuner(const Tuner&) = delete;
+  Tuner& operator=(const Tuner&) = delete;
+
+  /// May be called from any thread. Asked again about the same problem it neither allocates nor locks. The answer stays good as
+  /// long as this tuner, except that one given while another thread measures the same problem is the default for now.
+  const Decision& decide(const bp_op& op);
+
+  /// The device cannot build what was decided: from now on it is the default for this problem.
+  void reject(const bp_op& op, const std::string& why);
+
+  struct Watch {
+    const std::atomic<bool>* cancelled = nullptr;
+    std::function<void(const Progress&)> progress;
+    uint64_t budget_ns = 0;  ///< 0: the settings'
+    uint64_t seed = 0;       ///< 0: from the key, so that the order of measurements repeats
+    bool keep = true;        ///< false: the outcome is not stored
+  };
+  /// Measures now, whatever the mode, and stores the outcome. Throws host::Error when the device does not do the operation.
+  Outcome measure(const bp_op& op, const Watch& watch);
+  Outcome measure(const bp_op& op) { return measure(op, Watch()); }
+
+  const host::DevicePtr& device() const { return device_; }
+  const Fingerprint& fingerprint() const { return fingerprint_; }
+  Tuning& tuning() { return *tuning_; }
+  uint64_t measurements() const { return measurements_.load(); }
+
+ private:
+  Decision look_up(const bp_op& op, bool* keep);
+  bool pinned(const bp_op& op, Decision& out);
+  /// Empty when `variant` may be used for `op`; else why not.
+  std::string objection(const bp_op& op, const std::string& variant);
+  bool stored(const bp_op& op, const Key& key, Decision& out);
+  bool nearest(const bp_op& op, const Key& key, Decision& out);
+  bool measured(const bp_op& op, const Key& key, Decision& out, bool* keep);
+  Request request_for(const Key& key, const Watch& watch);
+
+  host::DevicePtr device_;
+  std::shared_ptr<Tuning> tuning_;
+  Fingerprint fingerprint_;
+  bool asks_store_ = false;  ///< something is stored for this device, or will be
+  std::unique_ptr<Memo> memo_;
+  std::mutex mutex_;         ///< guards in_flight_
+  std::vector<std::string> in_flight_;
+  std::atomic<uint64_t> measurements_{0};
+};
+
+}  // namespace backplane::autotune

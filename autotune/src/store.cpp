@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backplane/autotune/store.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+
+#include "backplane/host/environment.h"
+#include "backplane/host/log.h"
+#include "database.h"
+#include "store_rows.h"
+
+namespace backplane::autotune {
+namespace {
+
+constexpr int kDeathsUntilBlocked = 2;  // once may have been somebody's kill -9
+
+bool is_alive(int64_t pid) { return kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH; }
+
+}  // namespace
+
+struct Store::Connection {
+  std::filesystem::path file;
+  Access access;
+  std::mutex mutex;
+  Database database;
+  std::string trouble;
+
+  void complain(const std::string& what) {
+    if (trouble.empty()) host::log(BP_LOG_WARNING, "autotune", "[store] " + file.string() + " " + what);
+    trouble = file.string() + " " + what;
+  }
+
+  void open() {
+    try {
+      database.open(file, access == Access::read ? Database::Access::read : Database::Access::write);
+    } catch (const DatabaseError& error) {
+      if (!error.damaged()) return give_up(error);
+      heal();
+    } catch (const std::exception& error) {
+      give_up(error);
+    }
+  }
+
+  void give_up(const std::exception& error) {
+    database.close();
+    complain(std::string("cannot be used: ") + error.what() + "; nothing is remembered");
+  }
+
+  void heal() {
+    try {
+      if (const std::string what = database.heal(); !what.empty()) complain(what);
+    } catch (const std::exception& error) {
+      give_up(error);
+    }
+  }
+
+  /// Runs `work` and gives its result, or `otherwise` when the file cannot be used. Once damage is healed, again.
+  template <class T, class Work>
+  T attempt(T otherwise, Work work) {
+    const std::lock_guard lock(mutex);
+    for (int attempt = 0; attempt < 2 && database.is_open(); ++attempt) {
+      try {
+        return work(database);
+      } catch (const DatabaseError& error) {
+        if (!error.damaged()) {
+          complain(std::string("failed: ") + error.what());
+          return otherwise;
+        }
+        heal();
+      }
+    }
+    return otherwise;
+  }
+};
+
+std::filesystem::path default_store_path() {
+  const std::filesystem::path directory = host::cache_directory();
+  return directory.empty() ? directory : directory / Store::kFileName;
+}
+
+Store::Store(std::filesystem::path file, Access access) : connection_(std::make_unique<Connection>()) {
+  connection_->file = std::move(file);
+  connection_->access = access;
+  if (!connection_->file.empty()) connection_->open();
+}
+
+Store::~Store() = default;
+
+const std::filesystem::path& Store::file() const { return connection_->file; }
+bool Store::usable() const {
+  const std::lock_guard lock(connection_->mutex);
+  return connection_->database.is_open();
+}
+std::string Store::trouble() const {
+  const std::lock_guard lock(connection_->mutex);
+  return connection_->trouble;
+}
+
+bool Store::put(const Record& record) { return put(std::vector<Record>{record}); }
+
+bool Store::put(const std::vector<Record>& records) {
+  return connection_->attempt(false, [&](Database& db) {
+    Transaction transaction(db);
+    for (const Record& record : records) insert_result(db, record);
+    transaction.commit();
+    return true;
+  });
+}
+
+std::optional<StoredChoice> Store::find(const Key& key, const Fingerprint& device) {
+  using Found = std::optional<StoredChoice>;
+  return connection_->attempt(Found(), [&](Database& db) {
+    Statement row(db, "SELECT chosen, why, decided FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
+                  device_id(db, device, false), key.problem, key.policy, key.shapes);
+    if (!row.step()) return Found();
+    StoredChoice choice;
+    choice.shapes = key.shapes, choice.extents = key.extents;
+    choice.variant = row.text(), choice.why = row.text(), choice.decided = row.integer() != 0;
+    return Found(std::move(choice));
+  });
+}
+
+std::vector<StoredChoice> Store::neighbours(const Key& key, const Fingerprint& device) {
+  return connection_->attempt(std::vector<StoredChoice>(), [&](Database& db) {
+    Statement row(db,
+                  "SELECT shapes, chosen, why FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes <> ?"
+                  " AND decided = 1 ORDER BY shapes",
+                  device_id(db, device, false), key.problem, key.policy, key.shapes);
+    std::vector<StoredChoice> list;
+    while (row.step()) {
+      StoredChoice choice;
+      choice.shapes = row.text(), choice.variant = row.text(), choice.why = row.text(), choice.decided = true;
+      choice.extents = parse_extents(choice.shapes);
+      list.push_back(std::move(choice));
+    }
+    return list;
+  });
+}
+
+std::map<std::string, double> Store::times(const Key& key, const Fingerprint& device) {
+  using Times = std::map<std::string, double>;
+  return connection_->attempt(Times(), [&](Database& db) {
+    Statement row(db,
+                  "SELECT candidate.variant, median_ns FROM candidate JOIN result ON result.id = candidate.result"
+                  " JOIN device ON device.id = result.device WHERE fingerprint = ? AND problem = ?"
+                  " AND policy = ? AND shapes = ? AND samples > 0 ORDER BY written",
+                  device.device, key.problem, key.policy, key.shapes);
+    Times times;
+    while (row.step()) {
+      const std::string variant = row.text();
+      times[variant] = row.real();  // the youngest stays
+    }
+    return times;
+  });
+}
+
+bool Store::knows(const Fingerprint& device) {
+  return connection_->attempt(false, [&](Database& db) {
+    return Statement(db, "SELECT 1 FROM result WHERE device = ? LIMIT 1", device_id(db, device, false)).step();
+  });
+}
+
+bool Store::Filter::matches(const Record& r) const {
+  const auto fits = [](const std::string& wanted, std::string_view is) { return wanted.empty() || wanted == is; };
+  return fits(device, r.device.device) && fits(operation, r.key.operation()) && fits(shapes, r.key.shapes) &&
+         fits(policy, r.key.policy);
+}
+
+std::vector<Record> Store::records(const Filter& filter) {
+  return connection_->attempt(std::vector<Record>(), [&](Database& db) {
+    std::vector<Record> list;
+    for (auto& [id, record] : read_results(db)) {
+      if (!filter.matches(record)) continue;
+      record.outcome.candidates = read_candidates(db, id);
+      list.push_back(std::move(record));
+    }
+    return list;
+  });
+}
+
+size_t Store::clear(const Filter& filter) {
+  return connection_->attempt(size_t{0}, [&](Database& db) {
+    Transaction transaction(db);
+    size_t removed = 0;
+    for (const auto& [id, record] : read_results(db)) {
+      if (!filter.matches(record)) continue;
+      Statement(db, "DELETE FROM result WHERE id = ?", id).run();
+      ++removed;
+    }
+    Statement(db, "DELETE FROM trial").run();
+    transaction.commit();
+    return removed;
+  });
+}
+
+size_t Store::size() {
+  return connection_->attempt(size_t{0}, [&](Database& db) {
+    Statement count(db, "SELECT count(*) FROM result");
+    count.step();
+    return static_cast<size_t>(count.integer());
+  });
+}
+
+void Store::begin_trial(const Key& key, const Fingerprint& device, const std::string& variant) {
+  connection_->attempt(false, [&](Database& db) {
+    Transaction transaction(db);
+    const int64_t id = device_id(db, device, true), pid = getpid();
+    Statement(db, "DELETE FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ? AND pid = ?", id,
+              key.problem, key.policy, key.shapes, pid)
+        .run();
+    Statement(db, "INSERT OR IGNORE INTO trial VALUES(?, ?, ?, ?, ?, ?)", id, key.problem, key.policy, key.shapes, variant,
+              pid)
+        .run();
+    transaction.commit();
+    return true;
+  });
+}
+
+void Store::end_trial(const Key& key, const Fingerprint& device) {
+  connection_->attempt(false, [&](Database& db) {
+    Statement(db, "DELETE FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ? AND pid = ?",
+              device_id(db, device, false), key.problem, key.policy, key.shapes, int64_t{getpid()})
+        .run();
+    return true;
+  });
+}
+
+std::map<std::string, std::string> Store::blocked(const Key& key, const Fingerprint& device) {
+  using Blocked = std::map<std::string, std::string>;
+  return connection_->attempt(Blocked(), [&](Database& db) {
+    Statement row(db, "SELECT variant, pid FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
+                  device_id(db, device, false), key.problem, key.policy, key.shapes);
+    std::map<std::string, int> deaths;
+    while (row.step()) {
+      const std::string variant = row.text();
+      deaths[variant] += !is_alive(row.integer());
+    }
+    Blocked list;
+    for (const auto& [variant, count] : deaths) {
+      if (count < kDeathsUntilBlocked) continue;
+      list[variant] = "the process ended " + std::to_string(count) + " times while this was tried";
+    }
+    return list;
+  });
+}
+
+}  // namespace backplane::autotune

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Look-up from the best that is known to the default. Nothing here measures but measure(), which modes `on` and `force` and the
+// command `backplane tune` reach.
+#include "backplane/autotune/tuner.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "backplane/autotune/recorder.h"
+#include "backplane/host/error.h"
+#include "backplane/host/log.h"
+#include "backplane/host/registry.h"
+#include "backplane/host/text.h"
+#include "memo.h"
+
+namespace backplane::autotune {
+namespace {
+
+/// A neighbour answers up to here: one extent twice as long, when it appears in an input and in the output.
+constexpr double kNearEnough = 1.5;
+
+const Decision kBeingMeasured{"", Level::fallback, "another thread is measuring this problem"};
+const Decision kMemoFull{"", Level::fallback, "more problems than are remembered in one process"};
+
+host::DevicePtr oracle_for(const host::DevicePtr& device) {
+  if (device->has(BP_DEVICE_REFERENCE)) return nullptr;
+  try {
+    return host::Registry::instance().reference();
+  } catch (const host::Error&) {
+    return nullptr;  // none installed: variants have to agree with the default
+  }
+}
+
+std::string rounded(double value) {
+  std::string text = std::to_string(value);
+  return text.substr(0, text.find('.') + 3);
+}
+
+}  // namespace
+
+Tuner::Tuner(host::DevicePtr device, std::shared_ptr<Tuning> tuning)
+    : device_(std::move(device)), tuning_(std::move(tuning)), fingerprint_(Fingerprint::of(*device_)),
+      memo_(std::make_unique<Memo>()) {
+  const Mode mode = tuning_->options().mode;
+  // The oracle is what others are compared with: it has no variants to choose from.
+  if (mode == Mode::off || device_->has(BP_DEVICE_REFERENCE)) return;
+  asks_store_ = tuning_->measures() || tuning_->store().knows(fingerprint_);
+  if (!asks_store_ && mode == Mode::locked) {
+    host::log(BP_LOG_WARNING, "autotune", "[tune] BACKPLANE_TUNE=locked, and nothing is stored for " + device_->name() +
+                                              " with this build of its plugin; it uses its defaults");
+  }
+}
+
+Tuner::~Tuner() = default;
+
+const Decision& Tuner::decide(const bp_op& op) {
+  const OpHash hash = OpHash::of(op);
+  if (const Decision* known = memo_->find(hash)) return *known;
+  bool keep = true;
+  Decision decision = look_up(op, &keep);
+  if (!keep) return kBeingMeasured;
+  const Decision* kept = memo_->put(hash, std::move(decision));
+  return kept != nullptr ? *kept : kMemoFull;
+}
+
+void Tuner::reject(const bp_op& op, const std::string& why) {
+  memo_->put(OpHash::of(op), {"", Level::fallback, why});
+}
+
+Decision Tuner::look_up(const bp_op& op, bool* keep) {
+  Decision decision;
+  if (pinned(op, decision)) return decision;
+  if (!asks_store_) {
+    decision.why = tuning_->options().mode == Mode::off ? "BACKPLANE_TUNE=off" : "nothing is stored for this device";
+    return decision;
+  }
+  const Key key = Key::of(op);
+  if (tuning_->options().mode != Mode::force && stored(op, key, decision)) return decision;
+  if (tuning_->measures() && measured(op, key, decision, keep)) return decision;
+  if (tuning_->options().mode != Mode::locked && nearest(op, key, decision)) return decision;
+  if (decision.why.empty()) decision.why = "not measured; backplane tune does it";
+  return decision;
+}
+
+bool Tuner::pinned(const bp_op& op, Decision& out) {
+  for (const Pin& pin : tuning_->options().pins) {
+    if (pin.operation != operation_name(op.code) || device_->has(BP_DEVICE_REFERENCE)) continue;
+    std::string objection = "BACKPLANE_VARIANT names a variant that " + device_->name() + " does not have here";
+    for (const host::Variant& variant : device_->variants(op)) {
+      if (!host::glob_match(pin.variant, variant.name)) continue;
+      objection = forbidden(op, variant);
+      if (!objection.empty()) continue;
+      out = {variant.name, Level::pinned, "BACKPLANE_VARIANT"};
+      return true;
+    }
+    host::log(BP_LOG_WARNING, "autotune", "[" + pin.operation + "] " + pin.variant + " is not used for " + Key::of(op).shapes +
+                                              ": " + objection);
+  }
+  return false;
+}
+
+std::string Tuner::objection(const bp_op& op, const std::string& variant) {
+  for (const host::Variant& each : device_->variants(op)) {
+    if (each.name == variant) return forbidden(op, each);
+  }
+  return device_->name() + " does not offer it here";
+}
+
+bool Tuner::stored(const bp_op& op, const Key& key, Decision& out) {
+  const auto choice = tuning_->store().find(key, fingerprint_);
+  if (!choice) return false;
+  if (!choice->decided) {
+    out.why = "measured without a decision: " + choice->why;
+    return false;
+  }
+  if (const std::string why = objection(op, choice->variant); !why.empty()) {
+    out.why = "the stored choice " + choice->variant + " is not used: " + why;
+    return false;
+  }
+  out = {choice->variant, Level::exact, choice->why};
+  return true;
+}
+
+bool Tuner::nearest(const bp_op& op, const Key& key, Decision& out) {
+  auto neighbours = tuning_->store().neighbours(key, fingerprint_);
+  std::vector<std::pair<double, const StoredChoice*>> near;
+  for (const StoredChoice& each : neighbours) {
+    const double d = distance(key.extents, each.extents);
+    if (d <= kNearEnough) near.emplace_back(d, &each);
+  }
+  std::ranges::stable_sort(near, {}, [](const auto& each) { return each.first; });
+  for (const auto& [d, choice] : near) {
+    if (!objection(op, choice->variant).empty()) continue;
+    out = {choice->variant, Level::nearest, "chosen for " + choice->shapes + ", at distance " + rounded(d)};
+    return true;
+  }
+  return false;
+}
+
+bool Tuner::measured(const bp_op& op, const Key& key, Decision& out, bool* keep) {
+  const std::string flight = key.text();
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::ranges::find(in_flight_, flight) != in_flight_.end()) {
+      *keep = false;
+      return true;
+    }
+    in_flight_.push_back(flight);
+  }
+  bool decided = false;
+  try {
+    const uint64_t budget = tuning_->take_budget();
+    if (budget == 0) {
+      out.why = "not measured: the budget of BACKPLANE_TUNE_BUDGET_MS is spent";
+    } else {
+      Watch watch;
+      watch.budget_ns = budget;
+      const Outcome outcome = measure(op, watch);
+      tuning_->give_back(budget, outcome.spent_ns);
+      decided = outcome.decided && objection(op, outcome.chosen).empty();
+      if (decided) out = {outcome.chosen, Level::exact, outcome.why};
+      if (!decided) out.why = "measured without a decision: " + outcome.why;
+    }
+  } catch (const std::exception& error) {
+    out.why = std::string("measuring failed: ") + error.what();
+    host::log(BP_LOG_WARNING, "autotune", "[tune] " + key.text() + " on " + device_->name() + ": " + error.what());
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase(in_flight_, flight);
+  return decided;
+}
+
+Request Tuner::request_for(const Key& key, const Watch& watch) {
+  Store& store = tuning_->store();
+  Request request;
+  request.budget_ns = watch.budget_ns != 0 ? watch.budget_ns : tuning_->options().key_budget_ns;
+  request.seed = watch.seed != 0 ? watch.seed : host::hash64(key.text());
+  request.cancelled = watch.cancelled;
+  request.oracle = oracle_for(device_);
+  if (const auto before = store.find(key, fingerprint_); before && before->decided) request.incumbent = before->variant;
+  request.priors = store.times(key, fingerprint_);
+  request.blocked = store.blocked(key, fingerprint_);
+  if (request.priors.empty()) {
+    // What was fast for the most similar shape is tried first here.
+    const StoredChoice* closest = nullptr;
+    const auto neighbours = store.neighbours(key, fingerprint_);
+    for (const StoredChoice& each : neighbours) {
+      if (closest == nullptr || distance(key.extents, each.extents) < distance(key.extents, closest->extents)) closest = &each;
+    }
+    if (closest != nullptr) {
+      Key other = key;
+      other.shapes = closest->shapes;
+      request.priors = store.times(other, fingerprint_);
+    }
+  }
+  return request;
+}
+
+Outcome Tuner::measure(const bp_op& op, const Watch& watch) {
+  const Key key = Key::of(op);
+  Store& store = tuning_->store();
+  Request request = request_for(key, watch);
+  std::string at_work;
+  request.progress = [&](const Progress& progress) {
+    // Before the first launch of each variant: should it take the process down, the next one knows what it was.
+    if (!progress.variant.empty() && progress.variant != at_work) {
+      at_work = progress.variant;
+      store.begin_trial(key, fingerprint_, at_work);
+    }
+    if (watch.progress) watch.progress(progress);
+  };
+  ++measurements_;
+  const Outcome outcome = [&] {
+    try {
+      return tuning_->measure()(device_, op, request);
+    } catch (...) {
+      store.end_trial(key, fingerprint_);
+      throw;
+    }
+  }();
+  store.end_trial(key, fingerprint_);
+  const bool cancelled = watch.cancelled != nullptr && watch.cancelled->load();
+  if (watch.keep && (!cancelled || outcome.decided)) {
+    const std::string text = op.code != BP_OP_CUSTOM ? op_to_json(host::KernelOp::of(op)) : std::string();
+    store.put({key, fingerprint_, outcome, text, std::time(nullptr)});
+  }
+  return outcome;
+}
+
+}  // namespace backplane::autotune
