@@ -71,7 +71,7 @@ struct Bound {
   double of_result = 0;     ///< times |right value|
   double of_magnitude = 0;  ///< times the magnitude
 };
-Bound bound_of(const bp_op& op, const bp_tensor_desc& output, uint32_t notes) {
+Bound bound_of(const bp_op& op, const bp_tensor_desc& output, uint32_t notes, bool by_largest) {
   if (is_exact(op) || output.dtype >= BP_I32) return {};
   const double stored = unit_roundoff(output.dtype);
   double narrowest = stored;  // a product of halves may have been rounded to their dtype in between
@@ -79,7 +79,7 @@ Bound bound_of(const bp_op& op, const bp_tensor_desc& output, uint32_t notes) {
   double sum = output.dtype == BP_F64 ? 0x1p-53 : 0x1p-24;
   if ((notes & BP_NOTE_REDUCED_ACCUMULATION) != 0 && op.math_mode == BP_MATH_FAST) sum = 0x1p-11;
   if (op.code == BP_OP_SCATTER_ADD) sum = std::max(sum, stored);  // halves may be rounded at each addition
-  double roundings = is_linear(op) ? 4 : 64;
+  double roundings = by_largest ? 64 : 4;
   // F(4x4, 3x3) magnifies by the norms of its transforms, 100 to 1000 in all (Barabasz and others, "Error analysis and
   // improving the accuracy of Winograd convolution", 2020).
   if ((notes & (BP_NOTE_WINOGRAD | BP_NOTE_FFT)) != 0) roundings = 1024;
@@ -150,14 +150,16 @@ bool is_linear(const bp_op& op) {
   }
 }
 
+double work_of(const bp_op& op) { return terms_of(op) * static_cast<double>(bp_sdk_numel(&op.outputs[0])); }
+
 Difference compare(const bp_op& op, const Expected& expected, const std::vector<Memory>& outputs, uint32_t notes) {
   Difference worst;
   double worst_share = -1;  // of what is allowed
   for (size_t j = 0; j < outputs.size(); ++j) {
     const Memory& right = expected.outputs[j];
-    const Bound bound = bound_of(op, right.desc, notes);
     // Winograd's sums share their roundings among the results of a tile: each is bounded by the largest.
     const bool by_largest = expected.magnitudes.empty() || (notes & (BP_NOTE_WINOGRAD | BP_NOTE_FFT)) != 0;
+    const Bound bound = bound_of(op, right.desc, notes, by_largest);
     const double largest = by_largest ? expected.largest[j] : 0;
     const Memory* magnitudes = by_largest ? nullptr : &expected.magnitudes[j];
     if (all_within(outputs[j], right, magnitudes, largest, bound, worst, worst_share)) continue;

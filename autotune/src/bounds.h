@@ -15,6 +15,8 @@ namespace backplane::autotune {
 
 /// A sum of products, for which the operation on absolute values bounds what is added up.
 bool is_linear(const bp_op& op);
+/// Additions that a plain implementation needs, about.
+double work_of(const bp_op& op);
 
 struct Difference {
   double error = 0, allowed = 0;  ///< of the worst element, relative to its magnitude

@@ -156,7 +156,7 @@ class Race {
       for (size_t k = (undecided.size() + 1) / 2; k < undecided.size(); ++k)
         eliminate(lanes_[undecided[k].second], undecided[k].first);
     }
-    return settled;
+    return settled && r >= rules_.min_rounds;
   }
   void eliminate(Lane& lane, double mean) {
     lane.live = false;

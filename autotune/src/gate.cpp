@@ -48,20 +48,22 @@ void check_promises(const bp_op& op, const host::Variant& variant, const host::K
                                      bytes(op.max_workspace)};
 }
 
-Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel, int launches,
-                      const Fits& fits) {
+Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel,
+                      const Effort& effort) {
+  const int launches = effort.launches;
   Checked checked;
   std::vector<Memory> first;
   int grew = 0;
   for (int i = 0; i < launches; ++i) {
-    if (!fits(checked.ns)) throw Fault{Verdict::over_budget, "no time left to check it"};
+    if (!effort.fits(checked.ns)) throw Fault{Verdict::over_budget, "no time left to check it"};
     rig.reset(problem, kPoisons[i % 2]);
     const uint64_t before = rig.used_bytes();
     const double ns = rig.time(kernel, 1);
     grew += rig.used_bytes() > before;
     checked.ns = i == 0 ? ns : std::min(checked.ns, ns);
+    checked.hopeless = checked.ns > effort.hopeless_ns && (i > 0 || effort.first_counts);
     // In between too would say no more: what a launch changed is still changed after the last one.
-    if (i == 0 || i == launches - 1) rig.check_surroundings(problem);
+    if (i == 0 || i == launches - 1 || checked.hopeless) rig.check_surroundings(problem);
     std::vector<Memory> results = rig.outputs(problem);
     const bool repeated = i > 0 && same_bits(first, results);
     if (!repeated) {
@@ -71,6 +73,7 @@ Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, 
       if (i > 0 && variant.determinism >= BP_DETERMINISM_RUN)
         throw Fault{Verdict::nondeterministic, "launch " + std::to_string(i + 1) + " gave other bits than the first"};
     }
+    if (checked.hopeless) return checked;
     if (i == 0) first = std::move(results);
   }
   // The first launch may build a cache; nothing needs more memory every time.

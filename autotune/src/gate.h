@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 
 #include "backplane/autotune/race.h"
 #include "bounds.h"
@@ -23,9 +24,18 @@ void check_promises(const bp_op& op, const host::Variant& variant, const host::K
 struct Checked {
   Difference difference;  ///< the worst of all launches
   double ns = 0;          ///< of the quickest launch
+  bool hopeless = false;  ///< right, but so slow that it was not launched as often as wanted
+};
+struct Effort {
+  int launches = 3;
+  /// A variant whose launches take longer is not worth more of them. Where the first launch may build something, so says
+  /// the second.
+  double hopeless_ns = std::numeric_limits<double>::infinity();
+  bool first_counts = false;
+  Fits fits = [](double) { return true; };
 };
 /// Throws Fault for whatever is wrong, and with Verdict::over_budget when the next launch does not fit.
-Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel, int launches,
-                      const Fits& fits);
+Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel,
+                      const Effort& effort);
 
 }  // namespace backplane::autotune

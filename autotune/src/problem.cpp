@@ -13,6 +13,8 @@
 namespace backplane::autotune {
 namespace {
 
+constexpr double kLarge = 3e7;
+
 /// Random elements over all of the memory; uniform in [low, high), integers rounded down.
 void fill(Memory& memory, double low, double high, std::mt19937_64& engine) {
   const uint32_t dtype = memory.desc.dtype, size = bp_sdk_dtype_size(dtype);
@@ -143,7 +145,8 @@ Problem::Problem(host::DevicePtr device, host::DevicePtr oracle, const bp_op& op
 const Expected& Problem::expected() {
   if (expected_ != nullptr) return *expected_;
   Expected made{run_default(oracle_, op_, inputs_), {}, {}};
-  if (is_linear(op_)) {
+  // Twice the work; for large problems the largest value has to do.
+  if (is_linear(op_) && work_of(op_) < kLarge) {
     std::vector<Memory> positive = inputs_;
     for (Memory& memory : positive) {
       if (memory.desc.dtype >= BP_I32) continue;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <set>
 
@@ -19,6 +20,9 @@ namespace backplane::autotune {
 namespace {
 
 constexpr int kGateLaunches = 3, kFinalLaunches = 5;
+constexpr double kHopeless = 5;       // x the best launch so far: not worth more than one
+constexpr double kShortNs = 2e6;      // unless it is a short one anyway
+constexpr double kUnpromising = 10;   // x the default by earlier measurements: not tried, unless it is short anyway
 constexpr double kGateShare = 0.5;    // of the budget: candidates not checked by then are not raced
 constexpr double kFinalShare = 0.1;   // of the budget: kept for the last check of the winner
 
@@ -109,6 +113,7 @@ class Tuning {
     if (std::string why = against_policy(op_, variant); !why.empty()) return refuse(Verdict::policy, std::move(why));
     if (const auto known = request_.blocked.find(variant.name); known != request_.blocked.end())
       return refuse(Verdict::skipped, "not tried again: " + known->second);
+    if (std::string why = unpromising(variant.name); !why.empty()) return refuse(Verdict::skipped, std::move(why));
     if (cancelled()) return refuse(Verdict::over_budget, "cancelled before it was checked");
     const bool needed = i == 0 || variant.name == request_.incumbent;
     const int64_t until = deadline(needed ? 1.0 : kGateShare);
@@ -131,6 +136,17 @@ class Tuning {
   }
   uint64_t used() const { return static_cast<uint64_t>(std::max<int64_t>(0, clock())); }
 
+  /// Why earlier measurements speak against a variant; empty when they do not.
+  std::string unpromising(const std::string& variant) const {
+    const auto of = [&](const std::string& name) {
+      const auto known = request_.priors.find(name);
+      return known != request_.priors.end() ? known->second : 0.0;
+    };
+    const double of_default = of(variants_[0].name), ratio = of_default > 0 ? of(variant) / of_default : 0;
+    if (variant == request_.incumbent || ratio < kUnpromising || ratio * best_ns_ < kShortNs) return {};
+    return "by earlier measurements " + std::to_string(static_cast<int>(ratio)) + " x the default";
+  }
+
   bool survives(const host::Variant& variant, Candidate& c) {
     if (!request_.try_risky) {
       c.verdict = Verdict::skipped, c.reason = "risky, and there is no child process to try it in";
@@ -152,8 +168,15 @@ class Tuning {
     Candidate& c = row(i);
     excluded([&] { problem_->expected(); });
     rig_->need_workspace(kernels_[i]->workspace);
-    const Checked checked = check_variant(*rig_, *problem_, variants_[i], *kernels_[i], kGateLaunches, fits_until(until));
-    c.verdict = Verdict::raced;
+    const double hopeless_ns = std::max(kHopeless * best_ns_, kShortNs);
+    const Checked checked = check_variant(*rig_, *problem_, variants_[i], *kernels_[i],
+                                          {kGateLaunches, hopeless_ns, device_->has(BP_DEVICE_SYNCHRONOUS), fits_until(until)});
+    best_ns_ = std::min(best_ns_, checked.ns);
+    c.verdict = checked.hopeless ? Verdict::slow : Verdict::raced;
+    if (checked.hopeless) {
+      c.reason = "much slower than others at the first launch";
+      c.times = {checked.ns, checked.ns, checked.ns, 1};
+    }
     c.error = checked.difference.error, c.allowed = checked.difference.allowed;
     first_ns_[i] = checked.ns;
   }
@@ -202,7 +225,7 @@ class Tuning {
   }
   size_t only(size_t i) {
     outcome_.chosen = row(i).variant;
-    outcome_.why = variants_.size() == 1 ? "the only one" : "the only right one";
+    outcome_.why = variants_.size() == 1 ? "the only one" : "the only one that was checked and is right";
     // Those without time may be better.
     outcome_.decided = std::none_of(outcome_.candidates.begin(), outcome_.candidates.end(),
                                     [](const Candidate& c) { return c.verdict == Verdict::over_budget; });
@@ -263,7 +286,8 @@ class Tuning {
     try {
       rig_->need_workspace(kernels_[winner]->workspace);
       rig_->distrust();  // other inputs, and a race went over the outputs
-      check_variant(*rig_, *problem_, variants_[winner], *kernels_[winner], kFinalLaunches, fits_until(deadline(1)));
+      check_variant(*rig_, *problem_, variants_[winner], *kernels_[winner],
+                    {.launches = kFinalLaunches, .fits = fits_until(deadline(1))});
     } catch (const Fault& fault) {
       if (fault.verdict == Verdict::over_budget) return true;  // it passed the gate, and nothing spoke against it since
       c.verdict = fault.verdict;
@@ -290,6 +314,7 @@ class Tuning {
   std::vector<host::Variant> variants_;
   std::vector<std::shared_ptr<host::Kernel>> kernels_;  // of those that are right
   std::vector<double> first_ns_;
+  double best_ns_ = std::numeric_limits<double>::infinity();  // of a launch in the gate
   std::unique_ptr<Rig> rig_;  // after the kernels: its queue ends before they do
   std::set<std::string> names_;
   std::string stopped_;

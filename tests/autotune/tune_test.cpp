@@ -71,7 +71,7 @@ TEST_P(GoodChecks, NeverRejectAGoodVariant) {
       const host::Kernel kernel = device->prepare(product.op, variant.name.c_str());
       try {
         const autotune::Checked checked =
-            autotune::check_variant(rig, problem, variant, kernel, 2, [](double) { return true; });
+            autotune::check_variant(rig, problem, variant, kernel, {.launches = 2});
         if (checked.difference.allowed > 0)
           worst = std::max(worst, checked.difference.error / checked.difference.allowed);
       } catch (const autotune::Fault& fault) {
