@@ -13,6 +13,7 @@ Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml
   cuda::check(cu().DevicePrimaryCtxRetain(&context_, entry_.handle), "cuDevicePrimaryCtxRetain");
   const Current current(context_);
   memory_ = make_pool(memory_cap(), entry_.info.max_allocation);
+  staging_ = make_pool(UINT64_MAX, UINT64_MAX);
   programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
   lt_ = std::make_unique<BlasLt>(host_);
 }
@@ -21,6 +22,7 @@ Device::~Device() {
   lt_.reset();
   programs_.reset();
   memory_.reset();
+  staging_.reset();
   cu().DevicePrimaryCtxRelease(entry_.handle);
 }
 
@@ -66,7 +68,7 @@ void Device::fail(CUresult code, const char* what, const std::string& after) con
 
 std::unique_ptr<Buffer> Device::alloc(uint64_t bytes, uint32_t kind) {
   const Current current = enter();
-  return std::make_unique<Buffer>(memory_, bytes, kind);
+  return std::make_unique<Buffer>(kind == BP_MEMORY_STAGING ? staging_ : memory_, bytes, kind);
 }
 
 std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t /*access*/) {
@@ -142,7 +144,7 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
 
 void Device::add_launches(Kernel& kernel, const codegen::Variant& variant) {
   for (codegen::Launch& launch : variant.build().launches) {
-    kernel.steps.push_back(std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel.build_time_ns));
+    kernel.steps.push_back(std::make_unique<Launch>(std::move(launch), *programs_, staging_, &kernel.build_time_ns));
   }
 }
 
@@ -154,7 +156,7 @@ std::unique_ptr<Kernel> Device::prepare_product(const bp_op& op, const LtVariant
     const bp_op epilogue = lt_epilogue(op, inputs);
     const codegen::Variant chosen = codegen::choose_variant(epilogue, entry_.facts, "cuda", nullptr);
     for (codegen::Launch& launch : chosen.build().launches) {
-      auto prepared = std::make_unique<Launch>(std::move(launch), *programs_, memory_, &kernel->build_time_ns);
+      auto prepared = std::make_unique<Launch>(std::move(launch), *programs_, staging_, &kernel->build_time_ns);
       kernel->steps.push_back(std::make_unique<Epilogue>(std::move(prepared), variant.out_of_workspace, 2, epilogue.num_inputs));
     }
   }

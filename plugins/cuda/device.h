@@ -60,7 +60,7 @@ class Device {
   const Nvml& nvml_;
   bool synchronous_ = false;
   CUcontext context_ = nullptr;
-  std::shared_ptr<devicekit::Pool> memory_;
+  std::shared_ptr<devicekit::Pool> memory_, staging_;  ///< the cap is on the device's
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<BlasLt> lt_;
   mutable std::atomic<bool> lost_{false};

@@ -25,6 +25,7 @@ struct BlasLt::Api {
 namespace {
 
 constexpr uint64_t kMostWorkspace = 32u << 20;
+constexpr uint64_t kWorkspaceAlignment = 256;  // cublasLtMatmul's; what the host gives is aligned to 64
 constexpr int kMostCandidates = 16;
 constexpr uint32_t kAlignment = 16;  // of operands that the candidates may count on; others take the fallback
 
@@ -240,7 +241,8 @@ class Product final : public Step {
   CUresult enqueue(CUstream stream, const Operands& operands) const override {
     const Choice& c = *choice_;
     const CUdeviceptr a = address_of(operands.inputs[0]), b = address_of(operands.inputs[1]);
-    const CUdeviceptr scratch = address_of(operands.workspace);
+    const CUdeviceptr scratch = address_of(operands.workspace), rest = scratch + c.problem.product_bytes;
+    const CUdeviceptr workspace = (rest + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
     const CUdeviceptr result = c.problem.product_bytes != 0 ? scratch : address_of(operands.outputs[0]);
     const auto& chosen = (a | b | result) % kAlignment == 0 ? c.best : c.fallback;
     const double one64 = 1, zero64 = 0;
@@ -253,7 +255,7 @@ class Product final : public Step {
                             reinterpret_cast<void*>(c.problem.left_is_a ? a : b), c.descriptors->left,
                             reinterpret_cast<void*>(c.problem.left_is_a ? b : a), c.descriptors->right, zero, to,
                             c.descriptors->result, to, c.descriptors->result, &chosen.algo,
-                            reinterpret_cast<void*>(scratch + c.problem.product_bytes), chosen.workspaceSize,
+                            reinterpret_cast<void*>(workspace), chosen.workspaceSize,
                             reinterpret_cast<cudaStream_t>(stream)),
           "cublasLtMatmul");
     return CUDA_SUCCESS;
@@ -310,7 +312,8 @@ std::vector<LtVariant> lt_variants(const BlasLt& lt, const bp_op& op) {
   const auto problem = describe(op);
   if (!problem || problem->product_bytes > op.max_workspace) return list;
   const auto descriptors = std::make_shared<const Descriptors>(lt, *problem);
-  const uint64_t workspace = std::min(op.max_workspace - problem->product_bytes, kMostWorkspace);
+  const uint64_t left = op.max_workspace - problem->product_bytes;
+  const uint64_t workspace = std::min(left > kWorkspaceAlignment ? left - kWorkspaceAlignment : 0, kMostWorkspace);
   const uint32_t element = sdk::dtype_size(op.inputs[0].dtype);
   const auto any = candidates(lt, *descriptors, workspace, element, 1);
   if (any.empty()) return list;
@@ -323,7 +326,8 @@ std::vector<LtVariant> lt_variants(const BlasLt& lt, const bp_op& op) {
     choice->name = name_of(*lt.api(), candidate.algo);
     const bool known = std::any_of(list.begin(), list.end(), [&](const LtVariant& v) { return v.name == choice->name; });
     if (known) continue;
-    const uint64_t needed = problem->product_bytes + std::max(candidate.workspaceSize, any[0].workspaceSize);
+    const uint64_t scratch = std::max(candidate.workspaceSize, any[0].workspaceSize);
+    const uint64_t needed = problem->product_bytes + (scratch != 0 ? scratch + kWorkspaceAlignment : 0);
     list.push_back({choice->name, needed, problem->notes, problem->product_bytes != 0, choice});
   }
   return list;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory.h"
 
+#include <algorithm>
+
 namespace backplane::cuda {
 namespace {
 
@@ -64,7 +66,7 @@ std::shared_ptr<devicekit::Pool> make_pool(uint64_t cap, uint64_t largest) {
   devicekit::PoolLimits limits;
   limits.total = cap;
   limits.largest = largest;
-  limits.keep_idle = cap / 2;
+  limits.keep_idle = std::min(cap / 2, uint64_t{64} << 30);
   limits.own_chunk_from = 16u << 20;
   return std::make_shared<devicekit::Pool>(limits, [](uint64_t bytes, uint32_t kind) {
     return std::make_unique<Chunk>(bytes, kind == BP_MEMORY_STAGING);

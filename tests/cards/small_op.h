@@ -30,7 +30,10 @@ class SmallGather {
     indices = std::make_unique<Guarded>(card_, reinterpret_cast<const char*>(turned.data()), kCount * 4, queue_);
     y = std::make_unique<Guarded>(card_, nullptr, kCount * 4, queue_);
   }
-  ~SmallGather() { card_.kernels->destroy(kernel); }
+  ~SmallGather() {
+    card_.queues->finish(queue_, nullptr);  // buffers and kernels are given back when nobody uses them any more
+    card_.kernels->destroy(kernel);
+  }
   SmallGather(const SmallGather&) = delete;
   SmallGather& operator=(const SmallGather&) = delete;
 

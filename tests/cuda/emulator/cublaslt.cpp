@@ -161,7 +161,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   }
   const uint64_t id = algo->data[0];
   const uintptr_t all = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(d);
-  if (id == 1 && (all % 16 != 0 || bytes < 4096)) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (id == 1 && (all % 16 != 0 || bytes < 4096 || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   cuda_emulator_enqueue(stream, [=] {
     if (id == 1) std::memset(workspace, 0xAB, 4096);  // it is ours to use
     for (int64_t batch = 0; batch < result.batch; ++batch) {
