@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
   add_card_rows();
   add_overhead_rows();
   add_planning_rows();
+  add_tuning_rows();
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

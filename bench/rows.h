@@ -50,5 +50,6 @@ void add_peer_rows();
 void add_card_rows();
 void add_overhead_rows();
 void add_planning_rows();
+void add_tuning_rows();
 
 }  // namespace backplane::bench
