@@ -6,25 +6,13 @@
 #include <gmock/gmock.h>
 
 #include <condition_variable>
-#include <cstdlib>
-#include <new>
 #include <thread>
 
+#include "allocations.h"
 #include "backplane/host/error.h"
 #include "memo.h"
 #include "records.h"
 #include "virtual_device.h"
-
-namespace {
-std::atomic<size_t> allocations{0};
-}
-void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace backplane::autotune {
 namespace {
@@ -110,12 +98,12 @@ TEST_F(LookUp, AskedAgainItAllocatesNothing) {
   const Product p(64, 64, 64);
   learn(p);
   Tuner tuner(device, tuning(Mode::cached));
-  const size_t before = allocations;
+  const size_t before = test::allocations();
   const Decision& first = tuner.decide(p.op);
-  const size_t asked_once = allocations;
+  const size_t asked_once = test::allocations();
   EXPECT_GT(asked_once, before) << "nothing is counted here";
   for (int i = 0; i < 100; ++i) EXPECT_EQ(&tuner.decide(p.op), &first);
-  EXPECT_EQ(allocations, asked_once);
+  EXPECT_EQ(test::allocations(), asked_once);
 }
 
 TEST_F(LookUp, OnMeasuresWhatIsMissingOnce) {
