@@ -61,18 +61,21 @@ Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, 
     const double ns = rig.time(kernel, 1);
     grew += rig.used_bytes() > before;
     checked.ns = i == 0 ? ns : std::min(checked.ns, ns);
-    checked.hopeless = checked.ns > effort.hopeless_ns && (i > 0 || effort.first_counts);
-    // In between too would say no more: what a launch changed is still changed after the last one.
-    if (i == 0 || i == launches - 1 || checked.hopeless) rig.check_surroundings(problem);
+    checked.hopeless = checked.ns > (i > 0 ? effort.hopeless_ns : effort.first_hopeless_ns);
+    const bool last = i == launches - 1 || checked.hopeless;
     std::vector<Memory> results = rig.outputs(problem);
     const bool repeated = i > 0 && same_bits(first, results);
+    Difference difference;
     if (!repeated) {
-      const Difference difference = compare(problem.op(), problem.expected(), results, variant.numeric_notes);
+      difference = compare(problem.op(), problem.expected(), results, variant.numeric_notes);
       if (i == 0 || difference.error > checked.difference.error) checked.difference = difference;
-      if (!difference.ok) throw Fault{Verdict::wrong, wrong_text(difference)};
-      if (i > 0 && variant.determinism >= BP_DETERMINISM_RUN)
-        throw Fault{Verdict::nondeterministic, "launch " + std::to_string(i + 1) + " gave other bits than the first"};
     }
+    const bool other_bits = i > 0 && !repeated && variant.determinism >= BP_DETERMINISM_RUN;
+    // What a launch did to its surroundings explains what is wrong with results. In between would say no more.
+    if (i == 0 || last || !difference.ok || other_bits) rig.check_surroundings(problem);
+    if (!difference.ok) throw Fault{Verdict::wrong, wrong_text(difference)};
+    if (other_bits)
+      throw Fault{Verdict::nondeterministic, "launch " + std::to_string(i + 1) + " gave other bits than the first"};
     if (checked.hopeless) return checked;
     if (i == 0) first = std::move(results);
   }

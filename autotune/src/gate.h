@@ -28,10 +28,10 @@ struct Checked {
 };
 struct Effort {
   int launches = 3;
-  /// A variant whose launches take longer is not worth more of them. Where the first launch may build something, so says
-  /// the second.
+  /// A variant whose quicker launch of two takes longer is not worth more of them. The first one may build something, or
+  /// wake threads; it counts alone only where it took longer than `first_hopeless_ns`.
   double hopeless_ns = std::numeric_limits<double>::infinity();
-  bool first_counts = false;
+  double first_hopeless_ns = std::numeric_limits<double>::infinity();
   Fits fits = [](double) { return true; };
 };
 /// Throws Fault for whatever is wrong, and with Verdict::over_budget when the next launch does not fit.

@@ -126,41 +126,47 @@ void Rig::wait() {
   check(finished < 0 ? finished : status, error, "launch");
 }
 
-std::vector<std::byte> Rig::download(const Guarded& from) {
-  std::vector<std::byte> all(from.bytes + 2 * kGuard);
+const std::byte* Rig::look_at(const Guarded& guarded, std::vector<std::byte>& copy) {
   bp_error error = host::make_error();
-  check(device_->queues().download(queue_.get(), all.data(), {from.buffer.get(), 0}, all.size(), &error), error,
+  void* here = nullptr;
+  if (device_->has(BP_DEVICE_HOST_POINTERS) && device_->memory().host_pointer(guarded.buffer.get(), &here, &error) >= 0)
+    return static_cast<const std::byte*>(here);
+  copy.resize(guarded.bytes + 2 * kGuard);
+  check(device_->queues().download(queue_.get(), copy.data(), {guarded.buffer.get(), 0}, copy.size(), &error), error,
         "download");
   wait();
-  return all;
+  return copy.data();
 }
 
-void Rig::check_guards(const std::vector<std::byte>& all, const std::string& what) const {
+void Rig::check_guards(const std::byte* all, const Guarded& guarded, const std::string& what) const {
   const auto is_guard = [](std::byte b) { return b == std::byte{kGuardByte}; };
-  if (!std::all_of(all.begin(), all.begin() + kGuard, is_guard)) throw Fault{Verdict::overrun, "wrote before " + what};
-  if (!std::all_of(all.end() - kGuard, all.end(), is_guard)) throw Fault{Verdict::overrun, "wrote beyond " + what};
+  if (!std::all_of(all, all + kGuard, is_guard)) throw Fault{Verdict::overrun, "wrote before " + what};
+  all += kGuard + guarded.bytes;
+  if (!std::all_of(all, all + kGuard, is_guard)) throw Fault{Verdict::overrun, "wrote beyond " + what};
 }
 
 void Rig::check_surroundings(const Problem& problem) {
+  std::vector<std::byte> copy;
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    const std::vector<std::byte> all = download(inputs_[i]);
+    const std::byte* all = look_at(inputs_[i], copy);
     const std::string what = "input " + std::to_string(i);
-    check_guards(all, what);
+    check_guards(all, inputs_[i], what);
     const std::vector<std::byte>& before = problem.inputs()[i].bytes;
-    if (!before.empty() && std::memcmp(before.data(), all.data() + kGuard, before.size()) != 0)
+    if (!before.empty() && std::memcmp(before.data(), all + kGuard, before.size()) != 0)
       throw Fault{Verdict::changed_inputs, "changed " + what};
   }
-  check_guards(download(workspace_), "the workspace");
+  check_guards(look_at(workspace_, copy), workspace_, "the workspace");
 }
 
 std::vector<Memory> Rig::outputs(const Problem& problem) {
   std::vector<Memory> results;
+  std::vector<std::byte> copy;
   for (size_t j = 0; j < outputs_.size(); ++j) {
-    const std::vector<std::byte> all = download(outputs_[j]);
+    const std::byte* all = look_at(outputs_[j], copy);
     const std::string what = "output " + std::to_string(j);
-    check_guards(all, what);
+    check_guards(all, outputs_[j], what);
     Memory& memory = results.emplace_back(problem.op().outputs[j]);
-    std::copy(all.begin() + kGuard, all.end() - kGuard, memory.bytes.begin());
+    std::copy(all + kGuard, all + kGuard + outputs_[j].bytes, memory.bytes.begin());
     // Between the elements of a strided output everything stays as it was.
     const auto count = static_cast<size_t>(memory.elements());
     const size_t size = count == 0 ? 1 : memory.size_of_element();

@@ -64,8 +64,9 @@ class Rig {
   };
   Guarded allocate(uint64_t bytes);
   void fill(bp_view target, uint8_t value, uint64_t bytes);
-  std::vector<std::byte> download(const Guarded& from);
-  void check_guards(const std::vector<std::byte>& all, const std::string& what) const;
+  /// A buffer with its guards, in place where the device shows its memory; `copy` holds it otherwise.
+  const std::byte* look_at(const Guarded& guarded, std::vector<std::byte>& copy);
+  void check_guards(const std::byte* all, const Guarded& guarded, const std::string& what) const;
   void check(bp_status status, const bp_error& error, const char* what) const;
   uint64_t ticks_between(uint64_t first, uint64_t second) const;
 

@@ -22,7 +22,8 @@ namespace {
 constexpr int kGateLaunches = 3, kFinalLaunches = 5;
 constexpr double kHopeless = 5;       // x the best launch so far: not worth more than one
 constexpr double kShortNs = 2e6;      // unless it is a short one anyway
-constexpr double kUnpromising = 10;   // x the default by earlier measurements: not tried, unless it is short anyway
+constexpr double kLongNs = 2e8;
+constexpr double kUnpromising = 10;   // x the default by what is known before: not tried, unless it is short anyway
 constexpr double kGateShare = 0.5;    // of the budget: candidates not checked by then are not raced
 constexpr double kFinalShare = 0.1;   // of the budget: kept for the last check of the winner
 
@@ -113,7 +114,7 @@ class Tuning {
     if (std::string why = against_policy(op_, variant); !why.empty()) return refuse(Verdict::policy, std::move(why));
     if (const auto known = request_.blocked.find(variant.name); known != request_.blocked.end())
       return refuse(Verdict::skipped, "not tried again: " + known->second);
-    if (std::string why = unpromising(variant.name); !why.empty()) return refuse(Verdict::skipped, std::move(why));
+    if (std::string why = unpromising(variant); !why.empty()) return refuse(Verdict::skipped, std::move(why));
     if (cancelled()) return refuse(Verdict::over_budget, "cancelled before it was checked");
     const bool needed = i == 0 || variant.name == request_.incumbent;
     const int64_t until = deadline(needed ? 1.0 : kGateShare);
@@ -136,15 +137,18 @@ class Tuning {
   }
   uint64_t used() const { return static_cast<uint64_t>(std::max<int64_t>(0, clock())); }
 
-  /// Why earlier measurements speak against a variant; empty when they do not.
-  std::string unpromising(const std::string& variant) const {
+  /// Why earlier measurements, or without them the plugin's own guess, speak against a variant; empty when they do not.
+  std::string unpromising(const host::Variant& variant) const {
     const auto of = [&](const std::string& name) {
       const auto known = request_.priors.find(name);
       return known != request_.priors.end() ? known->second : 0.0;
     };
-    const double of_default = of(variants_[0].name), ratio = of_default > 0 ? of(variant) / of_default : 0;
-    if (variant == request_.incumbent || ratio < kUnpromising || ratio * best_ns_ < kShortNs) return {};
-    return "by earlier measurements " + std::to_string(static_cast<int>(ratio)) + " x the default";
+    const double measured = of(variant.name), of_default = of(variants_[0].name);
+    const bool known = measured > 0 && of_default > 0;
+    const double ratio = known ? measured / of_default : variant.prior;
+    if (variant.name == request_.incumbent || ratio < kUnpromising || ratio * best_ns_ < kShortNs) return {};
+    return (known ? "by earlier measurements " : "by the plugin's guess ") + std::to_string(static_cast<int>(ratio)) +
+           " x the default";
   }
 
   bool survives(const host::Variant& variant, Candidate& c) {
@@ -169,12 +173,15 @@ class Tuning {
     excluded([&] { problem_->expected(); });
     rig_->need_workspace(kernels_[i]->workspace);
     const double hopeless_ns = std::max(kHopeless * best_ns_, kShortNs);
+    // Only a device that works in the call builds nothing at the first launch.
+    const double first_hopeless_ns = device_->has(BP_DEVICE_SYNCHRONOUS) ? std::max(20 * hopeless_ns, kLongNs)
+                                                                         : std::numeric_limits<double>::infinity();
     const Checked checked = check_variant(*rig_, *problem_, variants_[i], *kernels_[i],
-                                          {kGateLaunches, hopeless_ns, device_->has(BP_DEVICE_SYNCHRONOUS), fits_until(until)});
+                                          {kGateLaunches, hopeless_ns, first_hopeless_ns, fits_until(until)});
     best_ns_ = std::min(best_ns_, checked.ns);
     c.verdict = checked.hopeless ? Verdict::slow : Verdict::raced;
     if (checked.hopeless) {
-      c.reason = "much slower than others at the first launch";
+      c.reason = "much slower than others when it was checked";
       c.times = {checked.ns, checked.ns, checked.ns, 1};
     }
     c.error = checked.difference.error, c.allowed = checked.difference.allowed;
