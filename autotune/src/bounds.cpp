@@ -21,9 +21,7 @@ double unit_roundoff(uint32_t dtype) {
   }
 }
 /// Below this, rounding is absolute; devices may flush smaller f32 values to zero.
-double smallest_normal(uint32_t dtype) {
-  return dtype == BP_F64 ? 0x1p-1022 : dtype == BP_F16 ? 0x1p-14 : 0x1p-126;
-}
+double smallest_normal(uint32_t dtype) { return dtype == BP_F64 ? 0x1p-1022 : dtype == BP_F16 ? 0x1p-14 : 0x1p-126; }
 
 bool is_exact(const bp_op& op) {
   switch (op.code) {
@@ -42,7 +40,9 @@ bool is_exact(const bp_op& op) {
 
 /// Longest sum that an element of an output is made of.
 double terms_of(const bp_op& op) {
-  const auto count = [](const bp_tensor_desc& d) { return static_cast<double>(std::max<int64_t>(bp_sdk_numel(&d), 1)); };
+  const auto count = [](const bp_tensor_desc& d) {
+    return static_cast<double>(std::max<int64_t>(bp_sdk_numel(&d), 1));
+  };
   const auto extent = [](const bp_tensor_desc& d, uint32_t axis) { return static_cast<double>(d.shape[axis]); };
   const bp_tensor_desc* in = op.inputs;
   const bp_tensor_desc& out = op.outputs[0];
@@ -85,8 +85,8 @@ Bound bound_of(const bp_op& op, const bp_tensor_desc& output, uint32_t notes, bo
   if ((notes & (BP_NOTE_WINOGRAD | BP_NOTE_FFT)) != 0) roundings = 1024;
   if ((notes & BP_NOTE_FAST_MATH) != 0) roundings *= 4;
   double magnitude = sum * (roundings + 6 * std::sqrt(terms_of(op)));
-  // Operands rounded to fewer bits change each product by two such roundings, whose signs are random in a sum too; all of
-  // one sign is allowed.
+  // Operands rounded to fewer bits change each product by two such roundings, whose signs are random in a sum too; all
+  // of one sign is allowed.
   if ((notes & BP_NOTE_TF32) != 0 && op.math_mode >= BP_MATH_TF32) magnitude += 2.5 * 0x1p-11;
   if ((notes & BP_NOTE_REDUCED_INPUTS) != 0 && op.math_mode == BP_MATH_FAST) magnitude += 2.5 * 0x1p-8;
   // Gradients and softmax of halves keep intermediate results in the operands' dtype.
@@ -103,7 +103,8 @@ bool all_within(const Memory& outputs, const Memory& right, const Memory* magnit
   const auto same_strides = [&](const Memory& m) {
     return std::equal(m.desc.strides, m.desc.strides + m.desc.rank, right.desc.strides);
   };
-  if (bound.of_magnitude == 0 || !dense(right) || (magnitudes != nullptr && !(dense(*magnitudes) && same_strides(*magnitudes))))
+  if (bound.of_magnitude == 0 || !dense(right) ||
+      (magnitudes != nullptr && !(dense(*magnitudes) && same_strides(*magnitudes))))
     return false;
   const auto* a = reinterpret_cast<const float*>(outputs.bytes.data());
   const auto* b = reinterpret_cast<const float*>(right.bytes.data());

@@ -4,6 +4,12 @@
 #include <algorithm>
 
 namespace backplane::autotune {
+namespace {
+
+constexpr double kUnpromising = 10;  // x the default
+constexpr double kShortNs = 2e6;     // a launch that is not worth thinking about
+
+}  // namespace
 
 std::vector<host::Variant> ordered_variants(const host::DevicePtr& device, const bp_op& op, const Request& request) {
   std::vector<host::Variant> variants = device->variants(op);
@@ -28,6 +34,20 @@ std::string against_policy(const bp_op& op, const host::Variant& variant) {
   if (op.math_mode < BP_MATH_TF32) forbidden |= BP_NOTE_TF32;
   if ((variant.numeric_notes & forbidden) != 0) return "computes in less precision than the math mode allows";
   return {};
+}
+
+std::string unpromising(const host::Variant& variant, const std::string& default_variant, double best_ns,
+                        const Request& request) {
+  const auto prior = [&](const std::string& name) {
+    const auto known = request.priors.find(name);
+    return known != request.priors.end() ? known->second : 0.0;
+  };
+  const double measured = prior(variant.name), of_default = prior(default_variant);
+  const bool known = measured > 0 && of_default > 0;
+  const double ratio = known ? measured / of_default : variant.prior;
+  if (variant.name == request.incumbent || ratio < kUnpromising || ratio * best_ns < kShortNs) return {};
+  return (known ? "by earlier measurements " : "by the plugin's guess ") + std::to_string(static_cast<int>(ratio)) +
+         " x the default";
 }
 
 }  // namespace backplane::autotune

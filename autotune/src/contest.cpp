@@ -68,7 +68,8 @@ class Race {
     return true;
   }
 
-  /// Two samples of each in two passes; the better one counts, so that a cold start or one interruption throws nobody out.
+  /// Two samples of each in two passes; the better one counts, so that a cold start or one interruption throws nobody
+  /// out.
   bool first_looks() {
     std::vector<double> looks(contestants_.size(), std::numeric_limits<double>::infinity());
     for (int pass = 0; pass < 2; ++pass) {
@@ -143,7 +144,8 @@ class Race {
       const Interval ci = trimmed_interval(d, z);
       const bool worse = r >= rules_.min_rounds && ci.low > 0 && ci.mean > rules_.delta;
       const bool far = r >= 5 && quantile(d, 0.5) > std::log(rules_.far_behind);
-      if (!lane.immune && (worse || far)) eliminate(lane, ci.mean);
+      if (!lane.immune && (worse || far))
+        eliminate(lane, ci.mean);
       else if (!worse && !(r >= rules_.min_rounds && ci.high <= rules_.delta)) {
         settled = false;
         if (!lane.immune && ci.mean > rules_.delta) undecided.emplace_back(ci.mean, i);
@@ -168,13 +170,15 @@ class Race {
   void summarise() {
     for (const Lane& lane : lanes_) {
       const Interval ci = trimmed_interval(ratios(lane, lane_of(lanes_, baseline_)), 1.96);
-      if (&lane == &lanes_[twin_]) result_.noise = ci;
-      else result_.standings[lane.contestant].log_ratio = ci;
+      if (&lane == &lanes_[twin_])
+        result_.noise = ci;
+      else
+        result_.standings[lane.contestant].log_ratio = ci;
     }
   }
 
-  /// The one to choose if it is confirmed: within delta of the leader ties go to the present choice, then to the default, to
-  /// less workspace, to more determinism, and to the name.
+  /// The one to choose if it is confirmed: within delta of the leader ties go to the present choice, then to the
+  /// default, to less workspace, to more determinism, and to the name.
   size_t pick_of() {
     const std::vector<size_t> lanes = live(lanes_);
     if (lanes.empty()) return present_;
@@ -210,8 +214,8 @@ class Race {
     const auto gain = [&](size_t of, size_t over) {
       return trimmed_interval(ratios(lane_of(lanes, over), lane_of(lanes, of)), z);
     };
-    // Looking again and again finds something in the end: early looks have to be surer (as O'Brien and Fleming, "A multiple
-    // testing procedure for clinical trials", 1979, only less so).
+    // Looking again and again finds something in the end: early looks have to be surer (as O'Brien and Fleming, "A
+    // multiple testing procedure for clinical trials", 1979, only less so).
     const auto sureness = [&](size_t looks) {
       return std::pow(static_cast<double>(rules_.max_confirm_rounds) / static_cast<double>(looks), 0.25);
     };
@@ -233,8 +237,8 @@ class Race {
       winner = accepts(of_pick) ? pick : accepts(of_leader) ? leader : present_;
       settled = accepts(of_pick) || (of_pick.high < margin && (accepts(of_leader) || of_leader.high < margin));
     }
-    finish_confirmation(winner, gain(winner == present_ ? leader : winner, present_),
-                        twin(), winner == baseline_ ? Interval{} : gain(baseline_, winner), settled, time_left);
+    finish_confirmation(winner, gain(winner == present_ ? leader : winner, present_), twin(),
+                        winner == baseline_ ? Interval{} : gain(baseline_, winner), settled, time_left);
   }
 
   void finish_confirmation(size_t winner, const Interval& gain, const Interval& twin, const Interval& default_gain,
@@ -245,11 +249,12 @@ class Race {
     if (winner != baseline_ && default_gain.low > 0 && default_gain.mean > std::log1p(rules_.margin) / 2)
       return keep(baseline_, percent(default_gain.mean) + " faster than " + contestants_[winner].name, true);
     if (winner != present_) {
-      return keep(winner,
-                  percent(-gain.mean) + " less time than " + contestants_[present_].name + " on fresh samples", true);
+      return keep(winner, percent(-gain.mean) + " less time than " + contestants_[present_].name + " on fresh samples",
+                  true);
     }
     if (settled) return keep(present_, "no other is more than " + percent(std::log1p(rules_.margin)) + " faster", true);
-    keep(present_, time_left ? "no other is provably faster in this noise" : "no time to confirm a faster one", time_left);
+    keep(present_, time_left ? "no other is provably faster in this noise" : "no time to confirm a faster one",
+         time_left);
   }
 
   std::string why_kept() const {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The race itself, over anything that can be timed: a device, or a simulation in a test.
 //
-// Stages: first looks (two samples each; what is more than 2 x the best leaves) -> rounds (every contestant once, in random
-// order, compared by the logarithm of time ratios within a round, so that drift cancels; losers leave by their confidence
-// interval) -> pick within the class of equals -> confirmation of the pick against the present choice on fresh samples,
-// because the one that looks best among many was also lucky. A hidden twin of the baseline takes part throughout and shows
-// what the noise alone does. It does not check results.
+// Stages: first looks (two samples each; what is more than 2 x the best leaves) -> rounds (every contestant once, in
+// random order, compared by the logarithm of time ratios within a round, so that drift cancels; losers leave by their
+// confidence interval) -> pick within the class of equals -> confirmation of the pick against the present choice on
+// fresh samples, because the one that looks best among many was also lucky. A hidden twin of the baseline takes part
+// throughout and shows what the noise alone does. It does not check results.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace backplane::autotune {
 
-/// What the race knows about a contestant beside its times. Exactly one is the baseline: the default, or where that gives
-/// wrong results whatever comes first.
+/// What the race knows about a contestant beside its times. Exactly one is the baseline: the default, or where that
+/// gives wrong results whatever comes first.
 struct Contestant {
   std::string name;
   uint64_t workspace = 0;
@@ -31,9 +31,9 @@ class Course {
  public:
   virtual ~Course() = default;
   enum class State {
-    timed,     ///< `ns` is the time of one launch
-    failed,    ///< this contestant is out; `reason` says why and `verdict` what it is
-    no_time,   ///< the next launch may end after the deadline, or somebody cancelled: the race ends here
+    timed,    ///< `ns` is the time of one launch
+    failed,   ///< this contestant is out; `reason` says why and `verdict` what it is
+    no_time,  ///< the next launch may end after the deadline, or somebody cancelled: the race ends here
   };
   struct Sample {
     State state = State::timed;
@@ -48,16 +48,16 @@ class Course {
 };
 
 struct Rules {
-  double hopeless = 2.0;         ///< x the best at first sight: out (never the baseline or the incumbent)
-  double far_behind = 1.30;      ///< x the leader, median of 5 rounds or more: out
-  double delta = 0.015;          ///< within this two variants are equal
-  double margin = 0.02;          ///< a gain has to be larger to displace the present choice
+  double hopeless = 2.0;     ///< x the best at first sight: out (never the baseline or the incumbent)
+  double far_behind = 1.30;  ///< x the leader, median of 5 rounds or more: out
+  double delta = 0.015;      ///< within this two variants are equal
+  double margin = 0.02;      ///< a gain has to be larger to displace the present choice
   uint32_t min_rounds = 4, max_rounds = 96;
   uint32_t confirm_block = 8, max_confirm_rounds = 128;
-  double error_rate = 0.02;      ///< of the eliminations of one race, all together
+  double error_rate = 0.02;  ///< of the eliminations of one race, all together
   double confirm_z = 2.33;
   double incumbent_margin = 0.03, incumbent_z = 3;  ///< the same where the present choice was measured before
-  double race_share = 0.6;       ///< of the time until the deadline, so that confirmation has some left
+  double race_share = 0.6;  ///< of the time until the deadline, so that confirmation has some left
   uint64_t seed = 1;
   int64_t deadline_ns = std::numeric_limits<int64_t>::max();
 };

@@ -9,8 +9,8 @@ namespace backplane::autotune {
 namespace {
 
 constexpr double kSampleNs = 100'000;
-constexpr double kTicks = 20;             // of the clock in a sample
-constexpr uint32_t kMaxLaunches = 4096;   // of a sample
+constexpr double kTicks = 20;            // of the clock in a sample
+constexpr uint32_t kMaxLaunches = 4096;  // of a sample
 constexpr double kWarmWindowNs = 10e6, kWarmShare = 0.1, kWarmAgreement = 0.02;
 
 }  // namespace

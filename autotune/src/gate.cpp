@@ -16,7 +16,8 @@ bool same_bits(const std::vector<Memory>& a, const std::vector<Memory>& b) {
     bool same = true;
     const size_t size = a[j].size_of_element();
     if (a[j].bytes.size() == static_cast<size_t>(a[j].elements()) * size) {  // no gaps
-      if (!a[j].bytes.empty() && std::memcmp(a[j].bytes.data(), b[j].bytes.data(), a[j].bytes.size()) != 0) return false;
+      if (!a[j].bytes.empty() && std::memcmp(a[j].bytes.data(), b[j].bytes.data(), a[j].bytes.size()) != 0)
+        return false;
       continue;
     }
     each_element(a[j].desc, [&](int64_t at) {
@@ -38,14 +39,13 @@ std::string wrong_text(const Difference& d) {
 
 void check_promises(const bp_op& op, const host::Variant& variant, const host::Kernel& kernel) {
   const auto bytes = [](uint64_t n) { return std::to_string(n) + " bytes"; };
-  if (kernel.variant != variant.name)
-    throw Fault{Verdict::failed, "prepare made '" + kernel.variant + "' of it"};
+  if (kernel.variant != variant.name) throw Fault{Verdict::failed, "prepare made '" + kernel.variant + "' of it"};
   if (kernel.workspace > variant.workspace)
     throw Fault{Verdict::failed, "needs a workspace of " + bytes(kernel.workspace) + ", and was listed with " +
                                      bytes(variant.workspace)};
   if (kernel.workspace > op.max_workspace)
-    throw Fault{Verdict::policy, "needs a workspace of " + bytes(kernel.workspace) + ", allowed are " +
-                                     bytes(op.max_workspace)};
+    throw Fault{Verdict::policy,
+                "needs a workspace of " + bytes(kernel.workspace) + ", allowed are " + bytes(op.max_workspace)};
 }
 
 Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel,

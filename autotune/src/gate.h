@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Right before fast: what a variant has to pass before its time counts.
 //
-// Several launches on the same inputs, each over fresh poison: results within the operation's bound every time, the same
-// bits where that is promised, nothing written elsewhere, no memory kept from launch to launch. Once more on other inputs
-// for the one that wins (tune.cpp). It cannot catch a crash; that is what a child process is for.
+// Several launches on the same inputs, each over fresh poison: results within the operation's bound every time, the
+// same bits where that is promised, nothing written elsewhere, no memory kept from launch to launch. Once more on other
+// inputs for the one that wins (tune.cpp). It cannot catch a crash; that is what a child process is for.
 #pragma once
 
 #include <functional>
@@ -28,8 +28,8 @@ struct Checked {
 };
 struct Effort {
   int launches = 3;
-  /// A variant whose quicker launch of two takes longer is not worth more of them. The first one may build something, or
-  /// wake threads; it counts alone only where it took longer than `first_hopeless_ns`.
+  /// A variant whose quicker launch of two takes longer is not worth more of them. The first one may build something,
+  /// or wake threads; it counts alone only where it took longer than `first_hopeless_ns`.
   double hopeless_ns = std::numeric_limits<double>::infinity();
   double first_hopeless_ns = std::numeric_limits<double>::infinity();
   Fits fits = [](double) { return true; };

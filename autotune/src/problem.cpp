@@ -21,7 +21,9 @@ void fill(Memory& memory, double low, double high, std::mt19937_64& engine) {
   for (size_t i = 0; i < memory.bytes.size() / size; ++i) {
     const double x = low + (high - low) * static_cast<double>(engine() >> 11) * 0x1p-53;
     bp_sdk_store(dtype, memory.bytes.data(), static_cast<int64_t>(i),
-                 dtype == BP_BOOL ? static_cast<double>(x > 0) : dtype >= BP_I32 ? std::floor(x) : x);
+                 dtype == BP_BOOL  ? static_cast<double>(x > 0)
+                 : dtype >= BP_I32 ? std::floor(x)
+                                   : x);
   }
 }
 
@@ -53,9 +55,12 @@ void fill_input(Memory& memory, const bp_op& op, uint32_t input, std::mt19937_64
 void derive(const host::DevicePtr& oracle, const bp_op& op, std::vector<Memory>& inputs) {
   bp_op forward = op;
   std::vector<size_t> from, to;
-  if (op.code == BP_OP_POOL_GRAD) forward.code = BP_OP_POOL, from = {0}, to = {1};
-  else if (op.code == BP_OP_ATTENTION_GRAD) forward.code = BP_OP_ATTENTION, from = {1, 2, 3}, to = {4, 5};
-  else return;
+  if (op.code == BP_OP_POOL_GRAD)
+    forward.code = BP_OP_POOL, from = {0}, to = {1};
+  else if (op.code == BP_OP_ATTENTION_GRAD)
+    forward.code = BP_OP_ATTENTION, from = {1, 2, 3}, to = {4, 5};
+  else
+    return;
   if (op.code == BP_OP_ATTENTION_GRAD && op.num_inputs == 7) from.push_back(6);
   std::vector<bp_tensor_desc> in, out;
   std::vector<Memory> values;
@@ -135,8 +140,9 @@ Problem::Problem(host::DevicePtr device, host::DevicePtr oracle, const bp_op& op
       continue;
     }
     if (i >= given.size() || given[i].size() != inputs_[i].bytes.size())
-      throw host::Error(BP_E_INVALID_ARGUMENT, "[tune] the given values of input " + std::to_string(i) + " do not have " +
-                                                   std::to_string(inputs_[i].bytes.size()) + " bytes");
+      throw host::Error(BP_E_INVALID_ARGUMENT, "[tune] the given values of input " + std::to_string(i) +
+                                                   " do not have " + std::to_string(inputs_[i].bytes.size()) +
+                                                   " bytes");
     inputs_[i].bytes = given[i];
   }
   if (given.empty()) derive(oracle_, op, inputs_);
@@ -157,7 +163,8 @@ const Expected& Problem::expected() {
     }
     made.magnitudes = run_default(oracle_, op_, positive);
   }
-  for (const Memory& m : made.magnitudes.empty() ? made.outputs : made.magnitudes) made.largest.push_back(largest_of(m));
+  for (const Memory& m : made.magnitudes.empty() ? made.outputs : made.magnitudes)
+    made.largest.push_back(largest_of(m));
   expected_ = std::make_unique<Expected>(std::move(made));
   return *expected_;
 }

@@ -23,7 +23,7 @@ struct Memory {
   std::vector<std::byte> bytes;
 
   int64_t elements() const;
-  size_t size_of_element() const;  ///< in bytes
+  size_t size_of_element() const;      ///< in bytes
   double load(int64_t element) const;  ///< element as an offset in elements from the origin, as strides give it
 };
 

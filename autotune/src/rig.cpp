@@ -186,8 +186,8 @@ std::vector<Memory> Rig::outputs(const Problem& problem) {
 }
 
 uint64_t Rig::ticks_between(uint64_t first, uint64_t second) const {
-  const uint64_t mask = clock_.valid_bits == 0 || clock_.valid_bits >= 64 ? UINT64_MAX
-                                                                          : (uint64_t{1} << clock_.valid_bits) - 1;
+  const uint64_t mask =
+      clock_.valid_bits == 0 || clock_.valid_bits >= 64 ? UINT64_MAX : (uint64_t{1} << clock_.valid_bits) - 1;
   return (second - first) & mask;
 }
 

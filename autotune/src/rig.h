@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // An operation's operands in a device's memory, each between guard zones, with a queue and a clock: where variants run.
 //
-// Whatever goes wrong is thrown as Fault, with the verdict that it means for the variant at work. Waiting has a limit. A
-// launch that never ends cannot be taken back: the rig then abandons its queue and memory instead of waiting for ever.
+// Whatever goes wrong is thrown as Fault, with the verdict that it means for the variant at work. Waiting has a limit.
+// A launch that never ends cannot be taken back: the rig then abandons its queue and memory instead of waiting for
+// ever.
 #pragma once
 
 #include <memory>
@@ -40,8 +41,8 @@ class Rig {
 
   /// Workspace for a kernel that needs `bytes`, guarded like the operands. Kept for the largest so far.
   void need_workspace(uint64_t bytes);
-  /// Fills outputs and workspace; `poison` should read as NaN. After distrust(), and at first, inputs and guards are written
-  /// anew, too.
+  /// Fills outputs and workspace; `poison` should read as NaN. After distrust(), and at first, inputs and guards are
+  /// written anew, too.
   void reset(const Problem& problem, uint8_t poison);
   void distrust() { trusted_ = false; }
   void enqueue(const host::Kernel& kernel);

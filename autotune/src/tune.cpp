@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One tuning from the list of variants to the choice. The clock of the budget stands still while kernels are built and
-// while right results are computed.
+// One tuning from the list of variants to the choice.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "backplane/autotune/race.h"
 #include "backplane/host/error.h"
+#include "budget.h"
 #include "candidates.h"
 #include "contest.h"
 #include "device_course.h"
@@ -20,28 +19,23 @@ namespace backplane::autotune {
 namespace {
 
 constexpr int kGateLaunches = 3, kFinalLaunches = 5;
-constexpr double kHopeless = 5;       // x the best launch so far: not worth more than one
-constexpr double kShortNs = 2e6;      // unless it is a short one anyway
-constexpr double kLongNs = 2e8;
-constexpr double kUnpromising = 10;   // x the default by what is known before: not tried, unless it is short anyway
-constexpr double kGateShare = 0.5;    // of the budget: candidates not checked by then are not raced
-constexpr double kFinalShare = 0.1;   // of the budget: kept for the last check of the winner
-
-int64_t monotonic_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+constexpr double kHopeless = 5;      // x the best launch so far: not launched any more, and not raced
+constexpr double kShortNs = 2e6;     // launches shorter than this are always worth it
+constexpr double kLongNs = 2e8;      // one launch of this length is enough to tell
+constexpr double kGateShare = 0.5;   // of the budget: candidates not checked by then are not raced
+constexpr double kFinalShare = 0.1;  // of the budget: kept for the last check of the winner
 
 class Tuning {
  public:
   Tuning(const host::DevicePtr& device, const bp_op& op, const Request& request)
-      : device_(device), op_(op), request_(request), now_(request.now_ns ? request.now_ns : monotonic_ns) {
+      : device_(device), op_(op), request_(request), budget_(request) {
     outcome_.budget_ns = request.budget_ns;
     const host::Support support = device->query(op);
     if (support.verdict != BP_SUPPORT_YES)
-      throw host::Error(BP_E_UNSUPPORTED, "[tune] " + device->name() + " does not do this operation: " + support.reason);
-    start_ns_ = now_();
-    excluded([&] { problem_ = std::make_unique<Problem>(device, request.oracle, op, request.seed, request.inputs); });
+      throw host::Error(BP_E_UNSUPPORTED,
+                        "[tune] " + device->name() + " does not do this operation: " + support.reason);
+    budget_.exclude(
+        [&] { problem_ = std::make_unique<Problem>(device, request.oracle, op, request.seed, request.inputs); });
     outcome_.checked_by = problem_->checked_by();
   }
 
@@ -54,36 +48,16 @@ class Tuning {
     }
     for (size_t i = 0; i < variants_.size(); ++i) admit(i);
     choose();
-    outcome_.spent_ns = static_cast<uint64_t>(std::max<int64_t>(0, clock()));
+    outcome_.spent_ns = budget_.used();
+    outcome_.build_ns = budget_.excluded_ns();
     return std::move(outcome_);
   }
 
  private:
   Candidate& row(size_t i) { return outcome_.candidates[i]; }
 
-  /// Nanoseconds of the budget used so far.
-  int64_t clock() const { return now_() - start_ns_ - excluded_ns_; }
-  template <class F>
-  uint64_t excluded(F&& work) {
-    const int64_t from = now_();
-    const auto count = [&] {
-      const int64_t took = now_() - from;
-      excluded_ns_ += took;
-      outcome_.build_ns += static_cast<uint64_t>(took);
-      return static_cast<uint64_t>(took);
-    };
-    try {
-      work();
-    } catch (...) {
-      count();
-      throw;
-    }
-    return count();
-  }
-  int64_t deadline(double share) const { return static_cast<int64_t>(static_cast<double>(request_.budget_ns) * share); }
-  bool cancelled() const { return request_.cancelled != nullptr && request_.cancelled->load(std::memory_order_relaxed); }
   Fits fits_until(int64_t end) const {
-    return [this, end](double ns) { return !cancelled() && static_cast<double>(clock()) + ns <= static_cast<double>(end); };
+    return [this, end](double ns) { return budget_.fits(ns, end); };
   }
   /// Nothing more is run on the device.
   void stop(std::string why) {
@@ -108,18 +82,20 @@ class Tuning {
     const host::Variant& variant = variants_[i];
     Candidate& c = row(i);
     const auto refuse = [&](Verdict verdict, std::string reason) { c.verdict = verdict, c.reason = std::move(reason); };
-    if (request_.progress) request_.progress({"check", c.variant, i, variants_.size(), used(), request_.budget_ns});
+    if (request_.progress)
+      request_.progress({"check", c.variant, i, variants_.size(), budget_.used(), request_.budget_ns});
     if (!stopped_.empty()) return refuse(Verdict::skipped, stopped_);
     if (!names_.insert(variant.name).second) return refuse(Verdict::failed, "is listed twice");
     if (std::string why = against_policy(op_, variant); !why.empty()) return refuse(Verdict::policy, std::move(why));
     if (const auto known = request_.blocked.find(variant.name); known != request_.blocked.end())
       return refuse(Verdict::skipped, "not tried again: " + known->second);
-    if (std::string why = unpromising(variant); !why.empty()) return refuse(Verdict::skipped, std::move(why));
-    if (cancelled()) return refuse(Verdict::over_budget, "cancelled before it was checked");
+    if (std::string why = unpromising(variant, variants_[0].name, best_ns_, request_); !why.empty())
+      return refuse(Verdict::skipped, std::move(why));
+    if (budget_.cancelled()) return refuse(Verdict::over_budget, "cancelled before it was checked");
     const bool needed = i == 0 || variant.name == request_.incumbent;
-    const int64_t until = deadline(needed ? 1.0 : kGateShare);
-    if (clock() > until) return refuse(Verdict::over_budget, "no time left to check it");
-    if (!needed && outcome_.build_ns > request_.build_budget_ns)
+    const int64_t until = budget_.deadline(needed ? 1.0 : kGateShare);
+    if (budget_.clock() > until) return refuse(Verdict::over_budget, "no time left to check it");
+    if (!needed && budget_.excluded_ns() > request_.build_budget_ns)
       return refuse(Verdict::over_budget, "no time left to build it");
     if ((variant.flags & BP_VARIANT_RISKY) != 0 && !survives(variant, c)) return;
     try {
@@ -135,34 +111,19 @@ class Tuning {
     }
     if (!is_right(c.verdict)) kernels_[i] = nullptr;
   }
-  uint64_t used() const { return static_cast<uint64_t>(std::max<int64_t>(0, clock())); }
-
-  /// Why earlier measurements, or without them the plugin's own guess, speak against a variant; empty when they do not.
-  std::string unpromising(const host::Variant& variant) const {
-    const auto of = [&](const std::string& name) {
-      const auto known = request_.priors.find(name);
-      return known != request_.priors.end() ? known->second : 0.0;
-    };
-    const double measured = of(variant.name), of_default = of(variants_[0].name);
-    const bool known = measured > 0 && of_default > 0;
-    const double ratio = known ? measured / of_default : variant.prior;
-    if (variant.name == request_.incumbent || ratio < kUnpromising || ratio * best_ns_ < kShortNs) return {};
-    return (known ? "by earlier measurements " : "by the plugin's guess ") + std::to_string(static_cast<int>(ratio)) +
-           " x the default";
-  }
-
   bool survives(const host::Variant& variant, Candidate& c) {
     if (!request_.try_risky) {
       c.verdict = Verdict::skipped, c.reason = "risky, and there is no child process to try it in";
       return false;
     }
-    excluded([&] { c.verdict = request_.try_risky(op_, variant.name, c.reason); });
+    budget_.exclude([&] { c.verdict = request_.try_risky(op_, variant.name, c.reason); });
     return c.verdict == Verdict::raced;
   }
 
   void build(size_t i) {
     Candidate& c = row(i);
-    c.build_ns = excluded([&] { kernels_[i] = std::make_shared<host::Kernel>(device_->prepare(op_, c.variant.c_str())); });
+    c.build_ns = budget_.exclude(
+        [&] { kernels_[i] = std::make_shared<host::Kernel>(device_->prepare(op_, c.variant.c_str())); });
     check_promises(op_, variants_[i], *kernels_[i]);
     if (c.build_ns > request_.max_build_ns)
       throw Fault{Verdict::slow_build, "took " + std::to_string(c.build_ns / 1'000'000) + " ms to prepare"};
@@ -170,7 +131,7 @@ class Tuning {
 
   void gate(size_t i, int64_t until) {
     Candidate& c = row(i);
-    excluded([&] { problem_->expected(); });
+    budget_.exclude([&] { problem_->expected(); });
     rig_->need_workspace(kernels_[i]->workspace);
     const double hopeless_ns = std::max(kHopeless * best_ns_, kShortNs);
     // Only a device that works in the call builds nothing at the first launch.
@@ -249,10 +210,10 @@ class Tuning {
       entries.push_back({kernels_[i], first_ns_[i], 0});
       workspace = std::max(workspace, kernels_[i]->workspace);
     }
-    DeviceCourse course(*rig_, std::move(entries), request_, [this] { return clock(); });
+    DeviceCourse course(*rig_, std::move(entries), request_, [this] { return budget_.clock(); });
     Rules rules;
     rules.seed = request_.seed;
-    rules.deadline_ns = deadline(1 - kFinalShare);
+    rules.deadline_ns = budget_.deadline(1 - kFinalShare);
     Result result;
     try {
       rig_->need_workspace(workspace);
@@ -285,7 +246,7 @@ class Tuning {
   bool passes_last_check(size_t winner) {
     Candidate& c = row(winner);
     if (request_.inputs.empty()) {
-      excluded([&] {
+      budget_.exclude([&] {
         problem_ = std::make_unique<Problem>(device_, request_.oracle, op_, request_.seed + 1, request_.inputs);
         problem_->expected();
       });
@@ -294,7 +255,7 @@ class Tuning {
       rig_->need_workspace(kernels_[winner]->workspace);
       rig_->distrust();  // other inputs, and a race went over the outputs
       check_variant(*rig_, *problem_, variants_[winner], *kernels_[winner],
-                    {.launches = kFinalLaunches, .fits = fits_until(deadline(1))});
+                    {.launches = kFinalLaunches, .fits = fits_until(budget_.deadline(1))});
     } catch (const Fault& fault) {
       if (fault.verdict == Verdict::over_budget) return true;  // it passed the gate, and nothing spoke against it since
       c.verdict = fault.verdict;
@@ -306,8 +267,10 @@ class Tuning {
     return true;
   }
   void settle_after_stop(size_t winner) {
-    if (outcome_.candidates.empty() || is_faulty(row(0).verdict)) outcome_.chosen.clear();
-    else if (outcome_.chosen.empty() || is_faulty(row(winner).verdict)) outcome_.chosen = row(0).variant;
+    if (outcome_.candidates.empty() || is_faulty(row(0).verdict))
+      outcome_.chosen.clear();
+    else if (outcome_.chosen.empty() || is_faulty(row(winner).verdict))
+      outcome_.chosen = row(0).variant;
     outcome_.why = stopped_;
     outcome_.decided = false;
   }
@@ -315,14 +278,13 @@ class Tuning {
   host::DevicePtr device_;
   const bp_op& op_;
   const Request& request_;
-  std::function<int64_t()> now_;
-  int64_t start_ns_ = 0, excluded_ns_ = 0;
+  Budget budget_;
   std::unique_ptr<Problem> problem_;
   std::vector<host::Variant> variants_;
   std::vector<std::shared_ptr<host::Kernel>> kernels_;  // of those that are right
   std::vector<double> first_ns_;
   double best_ns_ = std::numeric_limits<double>::infinity();  // of a launch in the gate
-  std::unique_ptr<Rig> rig_;  // after the kernels: its queue ends before they do
+  std::unique_ptr<Rig> rig_;                                  // after the kernels: its queue ends before they do
   std::set<std::string> names_;
   std::string stopped_;
   Outcome outcome_;

@@ -64,8 +64,10 @@ TEST_P(Faulty, IsNamedAndNotChosen) {
   EXPECT_EQ(autotune::name_of(row->verdict), fault.verdict) << row->reason;
   EXPECT_NE(row->reason, "");
   EXPECT_EQ(outcome.chosen, "good") << outcome.why;
-  if (!fault.ends_device) EXPECT_TRUE(outcome.decided) << outcome.why;
-  else EXPECT_FALSE(outcome.decided) << outcome.why;
+  if (!fault.ends_device)
+    EXPECT_TRUE(outcome.decided) << outcome.why;
+  else
+    EXPECT_FALSE(outcome.decided) << outcome.why;
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, Faulty, testing::ValuesIn(faulty_variants().begin(), faulty_variants().end()),

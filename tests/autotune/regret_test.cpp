@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How good the race's choices are under twenty kinds of noise, 500 instances each, where the best is known exactly. Seeds
-// are fixed, so these are plain tests: a bound that fails is a change of the race, not bad luck.
+// How good the race's choices are under twenty kinds of noise, 500 instances each, where the best is known exactly.
+// Seeds are fixed, so these are plain tests: a bound that fails is a change of the race, not bad luck.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -52,10 +52,11 @@ TEST(Regret, StaysWithinBounds) {
     const Tally t = tally(noise);
     const auto at = [&](double q) { return t.regrets[static_cast<size_t>(q * (kInstances - 1))]; };
     const auto percent = [](int count) { return count * 100.0 / kInstances; };
-    std::printf("%-16s regret: median %.2f %%, p95 %.2f %%, max %.2f %%; slower %.1f %%; flips %.1f %%, with incumbent "
-                "%.1f %%; twins %.1f %%\n",
-                noise.name, at(0.5) * 100, at(0.95) * 100, at(1) * 100, percent(t.slower), percent(t.flips),
-                percent(t.flips_with_incumbent), percent(t.false_switches));
+    std::printf(
+        "%-16s regret: median %.2f %%, p95 %.2f %%, max %.2f %%; slower %.1f %%; flips %.1f %%, with incumbent "
+        "%.1f %%; twins %.1f %%\n",
+        noise.name, at(0.5) * 100, at(0.95) * 100, at(1) * 100, percent(t.slower), percent(t.flips),
+        percent(t.flips_with_incumbent), percent(t.false_switches));
     EXPECT_LE(at(0.5), 0.005);
     EXPECT_LE(at(0.95), 0.03);
     EXPECT_LE(at(1), 0.08);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A course without a device: declared true times, a clock that launches advance, and noise of known kinds. What is best is
-// known exactly, so what the race chooses can be judged without luck. Fast enough for tens of thousands of races; the
-// plugin virtual_clock shows the same to the whole tuner.
+// A course without a device: declared true times, a clock that launches advance, and noise of known kinds. What is best
+// is known exactly, so what the race chooses can be judged without luck. Fast enough for tens of thousands of races;
+// the plugin virtual_clock shows the same to the whole tuner.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ namespace backplane::test {
 
 class SimulatedCourse final : public autotune::Course {
  public:
-  SimulatedCourse(const Instance& instance, const Noise& noise, uint64_t seed) : instance_(instance), noise_(noise, seed) {}
+  SimulatedCourse(const Instance& instance, const Noise& noise, uint64_t seed)
+      : instance_(instance), noise_(noise, seed) {}
   Sample sample(size_t i, int64_t deadline_ns) override;
   int64_t now_ns() override { return static_cast<int64_t>(clock_); }
 

@@ -42,8 +42,8 @@ TEST(Tune, FindsNearlyTheBestUnderEveryNoise) {
     }
   }
   std::sort(regrets.begin(), regrets.end());
-  std::printf("regret over %zu tunings: median %.2f %%, max %.2f %%\n", regrets.size(), regrets[regrets.size() / 2] * 100,
-              regrets.back() * 100);
+  std::printf("regret over %zu tunings: median %.2f %%, max %.2f %%\n", regrets.size(),
+              regrets[regrets.size() / 2] * 100, regrets.back() * 100);
   EXPECT_LE(regrets[regrets.size() / 2], 0.005);
   EXPECT_LE(regrets[regrets.size() * 95 / 100], 0.03);
   EXPECT_LE(regrets.back(), 0.08);
@@ -70,8 +70,7 @@ TEST_P(GoodChecks, NeverRejectAGoodVariant) {
     for (const host::Variant& variant : device->variants(product.op)) {
       const host::Kernel kernel = device->prepare(product.op, variant.name.c_str());
       try {
-        const autotune::Checked checked =
-            autotune::check_variant(rig, problem, variant, kernel, {.launches = 2});
+        const autotune::Checked checked = autotune::check_variant(rig, problem, variant, kernel, {.launches = 2});
         if (checked.difference.allowed > 0)
           worst = std::max(worst, checked.difference.error / checked.difference.allowed);
       } catch (const autotune::Fault& fault) {

@@ -16,7 +16,9 @@ namespace {
 using sdk::Failure;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-[[noreturn]] void fail(bp_status code, const char* text, uint32_t scope = BP_SCOPE_CALL) { throw Failure(code, text, scope); }
+[[noreturn]] void fail(bp_status code, const char* text, uint32_t scope = BP_SCOPE_CALL) {
+  throw Failure(code, text, scope);
+}
 
 /// c over the first `k` terms of each sum, each product and sum passed through `round`.
 template <class Round>
@@ -70,7 +72,8 @@ const FaultyVariant kFaults[] = {
     {"one-nan", "wrong", [](const Launch& l) { good_then(l, l.m * l.n / 2, kNaN); }},
     {"all-nan", "wrong", [](const Launch& l) { for (int64_t e = 0; e < l.m * l.n; ++e) l.c[e] = kNaN; }},
     {"one-infinity", "wrong", [](const Launch& l) { good_then(l, 3, std::numeric_limits<float>::infinity()); }},
-    {"negated", "wrong", [](const Launch& l) { l.multiply(); for (int64_t e = 0; e < l.m * l.n; ++e) l.c[e] = -l.c[e]; }},
+    {"negated", "wrong",
+     [](const Launch& l) { l.multiply(); for (int64_t e = 0; e < l.m * l.n; ++e) l.c[e] = -l.c[e]; }},
     {"one-per-mille-off", "wrong",
      [](const Launch& l) { l.multiply(); for (int64_t e = 0; e < l.m * l.n; ++e) l.c[e] *= 1.001f; }},
     {"one-element-slightly-off", "wrong", [](const Launch& l) { l.multiply(); l.c[5] += 2e-4f; }},
@@ -93,8 +96,8 @@ const FaultyVariant kFaults[] = {
     {"far-beyond", "overrun", [](const Launch& l) { l.multiply(); l.c[l.m * l.n + 900] = 0; }},
     {"beyond-workspace", "overrun", [](const Launch& l) { l.multiply(); l.workspace[l.workspace_bytes / 4] = 0; }, 0, 0,
      BP_DETERMINISM_RUN, 256, 256},
-    {"before-workspace", "overrun", [](const Launch& l) { l.multiply(); l.workspace[-1] = 0; }, 0, 0, BP_DETERMINISM_RUN,
-     256, 256},
+    {"before-workspace", "overrun", [](const Launch& l) { l.multiply(); l.workspace[-1] = 0; }, 0, 0,
+     BP_DETERMINISM_RUN, 256, 256},
     {"unlisted-workspace", "overrun", [](const Launch& l) { l.multiply(); l.workspace[0] = 0; }},
     {"before-an-input", "overrun", [](const Launch& l) { l.multiply(); l.a[-1] = 0; }},
     {"changes-first-input", "changed_inputs", [](const Launch& l) { l.multiply(); l.a[0] += 1; }},
@@ -123,9 +126,12 @@ const FaultyVariant kFaults[] = {
     {"fails-in-the-queue", "failed", [](const Launch&) { fail(BP_E_INTERNAL, "[virtual] the launch failed"); }},
     {"out-of-memory", "failed", [](const Launch&) { fail(BP_E_OUT_OF_MEMORY, "[virtual] no memory for the launch"); }},
     {"fails-later", "failed",
-     [](const Launch& l) { if (later(l, kAfterGate)) fail(BP_E_INTERNAL, "[virtual] a late launch failed"); l.multiply(); }},
-    {"another-variant", "failed", [](const Launch& l) { l.multiply(); }, 0, 0, BP_DETERMINISM_RUN, 0, 0, 1e6, true, false,
-     "good"},
+     [](const Launch& l) {
+       if (later(l, kAfterGate)) fail(BP_E_INTERNAL, "[virtual] a late launch failed");
+       l.multiply();
+     }},
+    {"another-variant", "failed", [](const Launch& l) { l.multiply(); }, 0, 0, BP_DETERMINISM_RUN, 0, 0, 1e6, true,
+     false, "good"},
     {"more-workspace-than-listed", "failed", [](const Launch& l) { l.multiply(); }, 0, 0, BP_DETERMINISM_RUN, 64, 4096},
     {"more-workspace-than-allowed", "policy", [](const Launch& l) { l.multiply(); }, 0, 0, BP_DETERMINISM_RUN, 1 << 20,
      1 << 20},
@@ -135,8 +141,9 @@ const FaultyVariant kFaults[] = {
     {"hangs", "hung", [](const Launch& l) { *l.hung = true; }},
     {"hangs-later", "hung", [](const Launch& l) { l.multiply(); *l.hung = later(l, kAfterGate); }, 0, 0,
      BP_DETERMINISM_RUN, 0, 0, 1e6, true, true},
-    {"loses-the-device", "device_lost", [](const Launch&) { fail(BP_E_DEVICE_LOST, "[virtual] gone", BP_SCOPE_DEVICE); }, 0,
-     0, BP_DETERMINISM_RUN, 0, 0, 1e6, true, true},
+    {"loses-the-device", "device_lost",
+     [](const Launch&) { fail(BP_E_DEVICE_LOST, "[virtual] gone", BP_SCOPE_DEVICE); }, 0, 0,
+     BP_DETERMINISM_RUN, 0, 0, 1e6, true, true},
     {"loses-the-device-later", "device_lost",
      [](const Launch& l) {
        if (later(l, kAfterGate)) fail(BP_E_DEVICE_LOST, "[virtual] gone later", BP_SCOPE_DEVICE);

@@ -15,8 +15,8 @@ struct Noise {  ///< times in nanoseconds
   double spike_size = 0;   ///< mean of what a hit adds, relative
   double drift = 0;        ///< relative slow-down over `drift_ns`, then back (a triangle)
   double drift_ns = 0;
-  double step = 0;         ///< relative slow-down from a random moment of the first 200 ms on
-  double cold = 0;         ///< relative slow-down at the start, gone by a factor e every `cold_ns`
+  double step = 0;  ///< relative slow-down from a random moment of the first 200 ms on
+  double cold = 0;  ///< relative slow-down at the start, gone by a factor e every `cold_ns`
   double cold_ns = 0;
   double wander = 0;       ///< sigma per root of a millisecond of a random walk that all share (clock frequency)
   double granularity = 0;  ///< steps of the timer

@@ -9,7 +9,9 @@ namespace backplane::test {
 double Instance::best() const { return *std::min_element(ns.begin(), ns.end()); }
 
 Instance make_instance(std::mt19937_64& engine) {
-  const auto uniform = [&](double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine); };
+  const auto uniform = [&](double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(engine);
+  };
   const size_t count = std::uniform_int_distribution<size_t>(2, 24)(engine);
   const double best = std::exp(uniform(std::log(2e3), std::log(2e6)));
   const double ties = uniform(0, 0.5);  // share of variants within 3 % of the best

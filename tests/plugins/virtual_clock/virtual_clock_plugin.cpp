@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Simulated devices for the tuner's tests. Work is really done, in host memory and at once, but the time that it takes is
-// declared: launches advance a clock that only bp.timing shows. So what is fastest is known, and every test repeats.
+// Simulated devices for the tuner's tests. Work is really done, in host memory and at once, but the time that it takes
+// is declared: launches advance a clock that only bp.timing shows. So what is fastest is known, and every test repeats.
 //
 //   device id       variants of a matrix product
 //   noise-<name>    right ones that add in different orders; their times come from surface.h, under that noise
@@ -129,11 +129,10 @@ struct Device : sdk::HostDevice {
     return usage;
   }
   void query(const bp_op& op, sdk::Support& support) {
-    const bool f32 = op.inputs[0].dtype == BP_F32 && op.inputs[1].dtype == BP_F32 && op.outputs[0].dtype == BP_F32;
     if (op.code != BP_OP_MATMUL || op.program != nullptr || op.inputs[0].rank != 2)
-      support.no("only matrix products of rank 2 without epilogue");
-    else if (!faults.empty() && !f32) support.no("faults are in f32 only");
-    else support.yes();
+      return support.no("only matrix products of rank 2 without epilogue");
+    if (!faults.empty() && op.inputs[0].dtype != BP_F32) return support.no("faults are in f32 only");
+    support.yes();
   }
   void variants(const bp_op& op, std::vector<bp_variant>& list) {
     if (faults.empty()) {
@@ -151,7 +150,9 @@ struct Device : sdk::HostDevice {
   static Instance surface(const bp_op& op) {
     return instance_of_shape(op.outputs[0].shape[0], op.outputs[0].shape[1], op.inputs[0].shape[1]);
   }
-  static std::string name_of(size_t i) { return std::string("order") + std::to_string(i % kOrders) + "@v=" + std::to_string(i); }
+  static std::string name_of(size_t i) {
+    return std::string("order") + std::to_string(i % kOrders) + "@v=" + std::to_string(i);
+  }
 
   Clock clock;
   std::vector<const FaultyVariant*> faults;
@@ -182,10 +183,18 @@ void Kernel::run(const bp_view* in, const bp_view* out, const bp_view& workspace
 
 void Kernel::run_faulty(const bp_view* in, const bp_view* out, const bp_view& at) const {
   const bp_op& op = copy.op();
-  Launch launch{sdk::pointer<float>(in[0]), sdk::pointer<float>(in[1]), sdk::pointer<float>(out[0]),
-                op.outputs[0].shape[0],     op.outputs[0].shape[1],     op.inputs[0].shape[1],
-                sdk::pointer<float>(at),    workspace,                  launches++,
-                scratch.data(),             &device.leaked,             &Queue::running->hung};
+  Launch launch{sdk::pointer<float>(in[0]),
+                sdk::pointer<float>(in[1]),
+                sdk::pointer<float>(out[0]),
+                op.outputs[0].shape[0],
+                op.outputs[0].shape[1],
+                op.inputs[0].shape[1],
+                sdk::pointer<float>(at),
+                workspace,
+                launches++,
+                scratch.data(),
+                &device.leaked,
+                &Queue::running->hung};
   try {
     fault->run(launch);
   } catch (const sdk::Failure& failure) {
@@ -281,9 +290,7 @@ struct Plugin {
     return list;
   }
   std::unique_ptr<Device> open(uint32_t index) { return std::make_unique<Device>(index); }
-  static const void* extra_interface(std::string_view name) {
-    return name == BP_INTERFACE_TIMING ? &kTiming : nullptr;
-  }
+  static const void* extra_interface(std::string_view name) { return name == BP_INTERFACE_TIMING ? &kTiming : nullptr; }
 };
 
 }  // namespace

@@ -31,8 +31,8 @@ enum class Verdict {
   skipped,           ///< not run; `reason` says why
 };
 inline constexpr std::string_view kVerdictNames[] = {
-    "raced", "eliminated", "slow", "wrong", "failed", "overrun", "changed_inputs", "nondeterministic",
-    "leaks", "slow_build", "crashed", "hung", "device_lost", "over_budget", "policy", "skipped"};
+    "raced", "eliminated", "slow",    "wrong", "failed",      "overrun",     "changed_inputs", "nondeterministic",
+    "leaks", "slow_build", "crashed", "hung",  "device_lost", "over_budget", "policy",         "skipped"};
 inline std::string_view name_of(Verdict verdict) { return kVerdictNames[static_cast<size_t>(verdict)]; }
 
 /// True for variants that gave right results.
@@ -56,12 +56,12 @@ struct Candidate {
   Verdict verdict = Verdict::skipped;
   std::string reason;  ///< one sentence; empty for `raced`
   Times times;
-  Interval log_ratio;           ///< ln(time / time of the default), paired within rounds; zeros when not raced
+  Interval log_ratio;             ///< ln(time / time of the default), paired within rounds; zeros when not raced
   double error = 0, allowed = 0;  ///< at the worst element, relative to its magnitude; 0 of 0 = exact
   uint64_t workspace = 0;
-  uint32_t numeric_notes = 0;   ///< BP_NOTE_*
-  uint32_t determinism = 0;     ///< BP_DETERMINISM_*
-  uint64_t build_ns = 0;        ///< time that prepare took
+  uint32_t numeric_notes = 0;  ///< BP_NOTE_*
+  uint32_t determinism = 0;    ///< BP_DETERMINISM_*
+  uint64_t build_ns = 0;       ///< time that prepare took
 };
 
 struct Outcome {
@@ -71,9 +71,9 @@ struct Outcome {
   /// The choice rests on a finished race. False: cancelled, out of budget, device lost, or too noisy to tell; `chosen`
   /// is then the incumbent or the default, and the key should be tuned again.
   bool decided = false;
-  Interval noise;          ///< ln(time of a hidden twin of the default / time of the default): ideally 0
-  std::string checked_by;  ///< the device whose results were taken as right
-  uint32_t rounds = 0;     ///< of the race and the confirmation together
+  Interval noise;                        ///< ln(time of a hidden twin of the default / time of the default): ideally 0
+  std::string checked_by;                ///< the device whose results were taken as right
+  uint32_t rounds = 0;                   ///< of the race and the confirmation together
   uint64_t budget_ns = 0, spent_ns = 0;  ///< of launches and checks
   uint64_t build_ns = 0;                 ///< spent on preparing, not part of the budget
 

@@ -3,8 +3,8 @@
 //
 // Stages: candidates (variants that the policy allows, in the order of what is expected of them) -> gate (gate.h: right
 // results, nothing written elsewhere, the same bits again) -> race (contest.h: paired and interleaved, until the losers
-// are out) -> confirmation on fresh samples -> a last check of the winner on other inputs. The default wins unless another
-// is provably more than 2 % faster.
+// are out) -> confirmation on fresh samples -> a last check of the winner on other inputs. The default wins unless
+// another is provably more than 2 % faster.
 //
 // It does not remember anything (store.h does), knows no graph, and runs in the calling thread.
 #pragma once
@@ -22,9 +22,9 @@
 namespace backplane::autotune {
 
 struct Progress {
-  const char* stage = "";  ///< "check", "race", "confirm"
-  std::string variant;     ///< the one at work; empty in a race
-  size_t done = 0, of = 0; ///< candidates checked; rounds raced
+  const char* stage = "";   ///< "check", "race", "confirm"
+  std::string variant;      ///< the one at work; empty in a race
+  size_t done = 0, of = 0;  ///< candidates checked; rounds raced
   uint64_t spent_ns = 0, budget_ns = 0;
 };
 
@@ -32,21 +32,21 @@ struct Progress {
 enum class Distortion { none, inverse, random };
 
 struct Request {
-  uint64_t budget_ns = 500'000'000;   ///< launches and checks; overrun by at most one launch
+  uint64_t budget_ns = 500'000'000;           ///< launches and checks; overrun by at most one launch
   uint64_t build_budget_ns = 20'000'000'000;  ///< preparing, all variants together; checked before each
   uint64_t max_build_ns = 10'000'000'000;     ///< a variant that takes longer to prepare is `slow_build`
-  uint64_t hang_ns = 10'000'000'000;  ///< a launch that takes longer is given up as `hung`
-  uint64_t seed = 1;                  ///< of inputs and of the order within rounds
-  std::string incumbent;              ///< variant chosen before; empty: none. Leaves only for a proven gain
-  std::map<std::string, double> priors;        ///< variant -> expected time in ns (or any common unit), tried in this order
+  uint64_t hang_ns = 10'000'000'000;          ///< a launch that takes longer is given up as `hung`
+  uint64_t seed = 1;                          ///< of inputs and of the order within rounds
+  std::string incumbent;                      ///< variant chosen before; empty: none. Leaves only for a proven gain
+  std::map<std::string, double> priors;  ///< variant -> expected time in ns (or any common unit), tried in this order
   std::map<std::string, std::string> blocked;  ///< variant -> why it is not tried (an earlier crash)
-  /// Right results come from here (the reference device). Null, or when it does not do the op: the variants have to agree
-  /// with the device's default.
+  /// Right results come from here (the reference device). Null, or when it does not do the op: the variants have to
+  /// agree with the device's default.
   host::DevicePtr oracle;
   /// Values of the inputs' memory, from its lowest element to its highest; empty: random ones that suit the op.
   std::vector<std::vector<std::byte>> inputs;
-  /// Variants with BP_VARIANT_RISKY are first tried by this, in a child process; it returns `raced` when all went well and
-  /// says in `reason` what did not. Null: they are skipped.
+  /// Variants with BP_VARIANT_RISKY are first tried by this, in a child process; it returns `raced` when all went well
+  /// and says in `reason` what did not. Null: they are skipped.
   std::function<Verdict(const bp_op& op, const std::string& variant, std::string& reason)> try_risky;
   const std::atomic<bool>* cancelled = nullptr;  ///< looked at before each launch
   std::function<void(const Progress&)> progress;
@@ -54,7 +54,8 @@ struct Request {
   Distortion distortion = Distortion::none;
 };
 
-/// The policy is the op's: math_mode, deterministic, max_workspace. Throws host::Error when the device does not do the op.
+/// The policy is the op's: math_mode, deterministic, max_workspace. Throws host::Error when the device does not do the
+/// op.
 Outcome tune(const host::DevicePtr& device, const bp_op& op, const Request& request = {});
 
 }  // namespace backplane::autotune
