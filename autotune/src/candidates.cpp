@@ -24,18 +24,6 @@ std::vector<host::Variant> ordered_variants(const host::DevicePtr& device, const
   return variants;
 }
 
-std::string against_policy(const bp_op& op, const host::Variant& variant) {
-  if (op.deterministic != 0 && variant.determinism < BP_DETERMINISM_RUN) return "gives other bits in every run";
-  if (variant.workspace > op.max_workspace)
-    return "needs " + std::to_string(variant.workspace) + " bytes of workspace, allowed are " +
-           std::to_string(op.max_workspace);
-  uint32_t forbidden = 0;
-  if (op.math_mode < BP_MATH_FAST) forbidden |= BP_NOTE_REDUCED_INPUTS | BP_NOTE_REDUCED_ACCUMULATION;
-  if (op.math_mode < BP_MATH_TF32) forbidden |= BP_NOTE_TF32;
-  if ((variant.numeric_notes & forbidden) != 0) return "computes in less precision than the math mode allows";
-  return {};
-}
-
 std::string unpromising(const host::Variant& variant, const std::string& default_variant, double best_ns,
                         const Request& request) {
   const auto prior = [&](const std::string& name) {

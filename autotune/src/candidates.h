@@ -12,9 +12,6 @@ namespace backplane::autotune {
 /// The default, the incumbent, then by what the request or the plugin expects of them.
 std::vector<host::Variant> ordered_variants(const host::DevicePtr& device, const bp_op& op, const Request& request);
 
-/// Why the policy of the op excludes a variant; empty when it does not.
-std::string against_policy(const bp_op& op, const host::Variant& variant);
-
 /// Why earlier measurements, or without them the plugin's own guess, speak against launching a variant even once; empty
 /// when they do not. `best_ns` is the shortest launch so far.
 std::string unpromising(const host::Variant& variant, const std::string& default_variant, double best_ns,

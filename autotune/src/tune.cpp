@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "backplane/autotune/key.h"
 #include "backplane/autotune/race.h"
 #include "backplane/host/error.h"
 #include "budget.h"
@@ -86,7 +87,7 @@ class Tuning {
       request_.progress({"check", c.variant, i, variants_.size(), budget_.used(), request_.budget_ns});
     if (!stopped_.empty()) return refuse(Verdict::skipped, stopped_);
     if (!names_.insert(variant.name).second) return refuse(Verdict::failed, "is listed twice");
-    if (std::string why = against_policy(op_, variant); !why.empty()) return refuse(Verdict::policy, std::move(why));
+    if (std::string why = forbidden(op_, variant); !why.empty()) return refuse(Verdict::policy, std::move(why));
     if (const auto known = request_.blocked.find(variant.name); known != request_.blocked.end())
       return refuse(Verdict::skipped, "not tried again: " + known->second);
     if (std::string why = unpromising(variant, variants_[0].name, best_ns_, request_); !why.empty())
