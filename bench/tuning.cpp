@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tuner costs where nothing is measured: opening a database of 10,000 decisions, a first look-up, and one that is
-// remembered.
+// What the tuner costs where nothing is measured: opening a database of 10,000 decisions, a first look-up, and one that
+// is remembered.
 #include <unistd.h>
 
 #include <filesystem>
@@ -22,7 +22,8 @@ graph::KernelOp product(int64_t i) { return matmul_case(8 + i, 64, 64).kernel_op
 /// Made at first use, removed at the end of the process.
 const std::filesystem::path& database() {
   struct File {
-    std::filesystem::path path = std::filesystem::temp_directory_path() / ("backplane-bench-tuning-" + std::to_string(getpid()));
+    std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("backplane-bench-tuning-" + std::to_string(getpid()));
     ~File() {
       for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(path.string() + suffix);
     }

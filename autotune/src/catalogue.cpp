@@ -14,10 +14,10 @@ constexpr AttrField kConvolution[] = {
     FIELD(bp_convolution_attrs, spatial_rank, u32), FIELD(bp_convolution_attrs, groups, u32),
     FIELD(bp_convolution_attrs, stride, i64x3),     FIELD(bp_convolution_attrs, dilation, i64x3),
     FIELD(bp_convolution_attrs, pad_low, i64x3),    FIELD(bp_convolution_attrs, pad_high, i64x3)};
-constexpr AttrField kPool[] = {
-    FIELD(bp_pool_attrs, kind, u32),     FIELD(bp_pool_attrs, spatial_rank, u32), FIELD(bp_pool_attrs, count_padding, u32),
-    FIELD(bp_pool_attrs, window, i64x3), FIELD(bp_pool_attrs, stride, i64x3),     FIELD(bp_pool_attrs, dilation, i64x3),
-    FIELD(bp_pool_attrs, pad_low, i64x3), FIELD(bp_pool_attrs, pad_high, i64x3)};
+constexpr AttrField kPool[] = {FIELD(bp_pool_attrs, kind, u32),          FIELD(bp_pool_attrs, spatial_rank, u32),
+                               FIELD(bp_pool_attrs, count_padding, u32), FIELD(bp_pool_attrs, window, i64x3),
+                               FIELD(bp_pool_attrs, stride, i64x3),      FIELD(bp_pool_attrs, dilation, i64x3),
+                               FIELD(bp_pool_attrs, pad_low, i64x3),     FIELD(bp_pool_attrs, pad_high, i64x3)};
 constexpr AttrField kAxis[] = {FIELD(bp_axis_attrs, axis, u32)};
 constexpr AttrField kNormalize[] = {FIELD(bp_normalize_attrs, kind, u32), FIELD(bp_normalize_attrs, axes, u32),
                                     FIELD(bp_normalize_attrs, epsilon, f64)};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalogue of operations as data: names, and which attributes each has. Keys and files are written from this one table.
+// The catalogue of operations as data: names, and which attributes each has. Keys and files are written from this one
+// table.
 #pragma once
 
 #include <cstddef>

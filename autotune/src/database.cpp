@@ -114,7 +114,8 @@ void Database::make_schema() {
   run("PRAGMA journal_mode=WAL");
   Transaction transaction(*this);
   run(kSchema);
-  run(("PRAGMA application_id=" + std::to_string(kApplicationId) + "; PRAGMA user_version=" + std::to_string(kSchemaVersion))
+  run(("PRAGMA application_id=" + std::to_string(kApplicationId) +
+       "; PRAGMA user_version=" + std::to_string(kSchemaVersion))
           .c_str());
   transaction.commit();
 }
@@ -195,7 +196,8 @@ bool Statement::step() {
 std::string Statement::text() {
   const int column = column_++;
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-  return bytes != nullptr ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column))) : std::string();
+  return bytes != nullptr ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)))
+                          : std::string();
 }
 
 void Statement::bind(std::string_view text) {

@@ -2,8 +2,8 @@
 // One SQLite file with the store's schema: opening, statements, and what is done when it is damaged.
 //
 // A damaged or foreign file is copied aside and then emptied in place (SQLITE_DBCONFIG_RESET_DATABASE), never renamed:
-// SQLite finds write-ahead log and locks by the file's name, so that renaming under another process would damage the new
-// file, too. https://www.sqlite.org/howtocorrupt.html, section 4.2
+// SQLite finds write-ahead log and locks by the file's name, so that renaming under another process would damage the
+// new file, too. https://www.sqlite.org/howtocorrupt.html, section 4.2
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ class Database {
 
   /// Gives false when there is no file and none is to be made. Throws DatabaseError; damaged() ones can be healed.
   bool open(const std::filesystem::path& file, Access access);
-  /// Copies the file aside and empties it; does nothing when another process has done so meanwhile. Gives what was done.
+  /// Copies the file aside and empties it; does nothing when another process has done so meanwhile. Gives what was
+  /// done.
   std::string heal();
   bool is_open() const { return handle_ != nullptr; }
   sqlite3* handle() const { return handle_; }

@@ -137,7 +137,8 @@ Key Key::of(const bp_op& op) {
   key.shapes = list_text(op, extents_text);
   key.policy = policy_text(op);
   for (const auto& [descs, count] : {std::pair{op.inputs, op.num_inputs}, {op.outputs, op.num_outputs}}) {
-    for (uint32_t i = 0; i < count; ++i) key.extents.insert(key.extents.end(), descs[i].shape, descs[i].shape + descs[i].rank);
+    for (uint32_t i = 0; i < count; ++i)
+      key.extents.insert(key.extents.end(), descs[i].shape, descs[i].shape + descs[i].rank);
   }
   return key;
 }

@@ -7,8 +7,8 @@
 namespace backplane::autotune {
 namespace {
 
-/// Two words at a time by a 64 x 64 bit product, as wyhash does (https://github.com/wangyi-fudan/wyhash): the products do not
-/// wait for one another. The sums are rotated, so that order counts.
+/// Two words at a time by a 64 x 64 bit product, as wyhash does (https://github.com/wangyi-fudan/wyhash): the products
+/// do not wait for one another. The sums are rotated, so that order counts.
 class Mixer {
  public:
   void add(uint64_t a, uint64_t b) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From an operation to what was decided about it: 128 bits of hash, open addressing, readers without a lock.
 //
-// Tables and decisions are only added while the memo lives, so what a reader has found stays there. A slot's key is written
-// before its decision is published and never changes. Bounded: when it is full, answers are looked up anew each time.
+// Tables and decisions are only added while the memo lives, so what a reader has found stays there. A slot's key is
+// written before its decision is published and never changes. Bounded: when it is full, answers are looked up anew each
+// time.
 #pragma once
 
 #include <atomic>

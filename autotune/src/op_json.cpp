@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An operation as JSON: {"op": "matmul", "inputs": [{"dtype": "f32", "shape": [64, 784], "strides": [784, 1]}, ...], ...}.
-// What comes from a file is checked here before it reaches a plugin; whether the device does it, the plugin says.
+// An operation as JSON: {"op": "matmul", "inputs": [{"dtype": "f32", "shape": [64, 784], "strides": [784, 1]}, ...],
+// ...}. What comes from a file is checked here before it reaches a plugin; whether the device does it, the plugin says.
 #include <bit>
 #include <cstring>
 
@@ -37,7 +37,8 @@ bp_tensor_desc desc_of(const Json& j) {
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] < 0 || shape[i] > kMostElements) refuse("an extent of " + std::to_string(shape[i]));
     elements *= std::max<int64_t>(shape[i], 1);
-    if (elements > kMostElements || std::abs(strides[i]) > kMostElements) refuse("a tensor that is too large: " + j.dump());
+    if (elements > kMostElements || std::abs(strides[i]) > kMostElements)
+      refuse("a tensor that is too large: " + j.dump());
     desc.shape[i] = shape[i], desc.strides[i] = strides[i];
   }
   return desc;
@@ -95,7 +96,8 @@ void read_program(const Json& j, host::KernelOp& op) {
     i.a = each.at(2).get<uint16_t>(), i.b = each.at(3).get<uint16_t>(), i.c = each.at(4).get<uint16_t>();
     i.imm.i = each.at(5).get<int64_t>();
     const size_t defined = op.program_inputs + op.instrs.size();
-    if (i.a >= std::max<size_t>(defined, 1) || i.b >= std::max<size_t>(defined, 1) || i.c >= std::max<size_t>(defined, 1)) {
+    if (i.a >= std::max<size_t>(defined, 1) || i.b >= std::max<size_t>(defined, 1) ||
+        i.c >= std::max<size_t>(defined, 1)) {
       refuse("a program that reads values before they are defined");
     }
     op.instrs.push_back(i);
@@ -111,7 +113,8 @@ void read_program(const Json& j, host::KernelOp& op) {
 
 std::string op_to_json(const host::KernelOp& op) {
   const CatalogueEntry* entry = find_entry(op.code);
-  if (entry == nullptr) throw host::Error(BP_E_UNSUPPORTED, "[recording] operation " + std::to_string(op.code) + " has no name");
+  if (entry == nullptr)
+    throw host::Error(BP_E_UNSUPPORTED, "[recording] operation " + std::to_string(op.code) + " has no name");
   Json inputs = Json::array(), outputs = Json::array();
   for (const bp_tensor_desc& each : op.inputs) inputs.push_back(desc_json(each));
   for (const bp_tensor_desc& each : op.outputs) outputs.push_back(desc_json(each));

@@ -65,14 +65,17 @@ bool Recorder::flush() {
   if (fd >= 0) ::close(fd);
   if (!written && !complained_) {
     complained_ = true;
-    host::log(BP_LOG_ERROR, "autotune", "[recording] " + file_.string() + " cannot be written; set BACKPLANE_TUNE_RECORD to a file that can");
+    host::log(BP_LOG_ERROR, "autotune",
+              "[recording] " + file_.string() + " cannot be written; set BACKPLANE_TUNE_RECORD to a file that can");
   }
   return written;
 }
 
 std::vector<Workload> read_recording(const std::filesystem::path& file, size_t* damaged) {
   std::ifstream in(file);
-  if (!in) throw host::Error(BP_E_NOT_FOUND, "[recording] " + file.string() + " cannot be read; BACKPLANE_TUNE_RECORD makes one");
+  if (!in)
+    throw host::Error(BP_E_NOT_FOUND,
+                      "[recording] " + file.string() + " cannot be read; BACKPLANE_TUNE_RECORD makes one");
   std::map<std::string, Workload> merged;
   size_t broken = 0;
   for (std::string line; std::getline(in, line);) {
@@ -83,7 +86,9 @@ std::vector<Workload> read_recording(const std::filesystem::path& file, size_t* 
                     j.at("launch_ns").get<uint64_t>()};
       Workload& sum = merged[each.device + '\0' + each.op.signature()];
       const uint64_t calls = sum.calls + each.calls;
-      const uint64_t shortest = sum.launch_ns == 0 ? each.launch_ns : each.launch_ns == 0 ? sum.launch_ns : std::min(sum.launch_ns, each.launch_ns);
+      const uint64_t shortest = sum.launch_ns == 0    ? each.launch_ns
+                                : each.launch_ns == 0 ? sum.launch_ns
+                                                      : std::min(sum.launch_ns, each.launch_ns);
       sum = std::move(each);
       sum.calls = calls, sum.launch_ns = shortest;
     } catch (const std::exception&) {
@@ -92,7 +97,8 @@ std::vector<Workload> read_recording(const std::filesystem::path& file, size_t* 
   }
   if (damaged != nullptr) *damaged = broken;
   if (merged.empty()) {
-    throw host::Error(BP_E_INVALID_ARGUMENT, "[recording] " + file.string() + " holds no operation; BACKPLANE_TUNE_RECORD makes a recording");
+    throw host::Error(BP_E_INVALID_ARGUMENT,
+                      "[recording] " + file.string() + " holds no operation; BACKPLANE_TUNE_RECORD makes a recording");
   }
   std::vector<Workload> list;
   for (auto& [signature, each] : merged) list.push_back(std::move(each));

@@ -113,8 +113,9 @@ bool Store::put(const std::vector<Record>& records) {
 std::optional<StoredChoice> Store::find(const Key& key, const Fingerprint& device) {
   using Found = std::optional<StoredChoice>;
   return connection_->attempt(Found(), [&](Database& db) {
-    Statement row(db, "SELECT chosen, why, decided FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
-                  device_id(db, device, false), key.problem, key.policy, key.shapes);
+    Statement row(
+        db, "SELECT chosen, why, decided FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
+        device_id(db, device, false), key.problem, key.policy, key.shapes);
     if (!row.step()) return Found();
     StoredChoice choice;
     choice.shapes = key.shapes, choice.extents = key.extents;
@@ -125,10 +126,11 @@ std::optional<StoredChoice> Store::find(const Key& key, const Fingerprint& devic
 
 std::vector<StoredChoice> Store::neighbours(const Key& key, const Fingerprint& device) {
   return connection_->attempt(std::vector<StoredChoice>(), [&](Database& db) {
-    Statement row(db,
-                  "SELECT shapes, chosen, why FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes <> ?"
-                  " AND decided = 1 ORDER BY shapes",
-                  device_id(db, device, false), key.problem, key.policy, key.shapes);
+    Statement row(
+        db,
+        "SELECT shapes, chosen, why FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes <> ?"
+        " AND decided = 1 ORDER BY shapes",
+        device_id(db, device, false), key.problem, key.policy, key.shapes);
     std::vector<StoredChoice> list;
     while (row.step()) {
       StoredChoice choice;
@@ -211,8 +213,8 @@ void Store::begin_trial(const Key& key, const Fingerprint& device, const std::st
     Statement(db, "DELETE FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ? AND pid = ?", id,
               key.problem, key.policy, key.shapes, pid)
         .run();
-    Statement(db, "INSERT OR IGNORE INTO trial VALUES(?, ?, ?, ?, ?, ?)", id, key.problem, key.policy, key.shapes, variant,
-              pid)
+    Statement(db, "INSERT OR IGNORE INTO trial VALUES(?, ?, ?, ?, ?, ?)", id, key.problem, key.policy, key.shapes,
+              variant, pid)
         .run();
     transaction.commit();
     return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store's records as JSON. Export keeps everything; import takes what has a key, a device and a choice, and refuses what is
-// malformed as a whole: half an import is worse than none.
+// The store's records as JSON. Export keeps everything; import takes what has a key, a device and a choice, and refuses
+// what is malformed as a whole: half an import is worse than none.
 #include <nlohmann/json.hpp>
 
 #include "backplane/autotune/store.h"
@@ -103,7 +103,9 @@ std::string to_json(const std::vector<Record>& records) {
   return file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string to_json(const Record& record) { return record_json(record).dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string to_json(const Record& record) {
+  return record_json(record).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 std::vector<Record> from_json(const std::string& text) {
   std::vector<Record> records;
@@ -111,8 +113,9 @@ std::vector<Record> from_json(const std::string& text) {
   try {
     const Json file = Json::parse(text);
     if (file.value("schema", 0) != kSchema) {
-      throw host::Error(BP_E_INVALID_ARGUMENT,
-                        "[import] this is no export of tuning results of schema 1; make one with backplane tune export");
+      throw host::Error(
+          BP_E_INVALID_ARGUMENT,
+          "[import] this is no export of tuning results of schema 1; make one with backplane tune export");
     }
     for (const Json& each : file.at("records")) {
       records.push_back(record_of(each));

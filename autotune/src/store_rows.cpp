@@ -7,10 +7,10 @@ namespace backplane::autotune {
 namespace {
 
 void insert_candidate(const Database& db, int64_t result, int64_t position, const Candidate& c) {
-  Statement(db, "INSERT INTO candidate VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", result, position,
-            c.variant, c.is_default, std::string_view(name_of(c.verdict)), c.reason, c.times.median_ns, c.times.p10_ns,
-            c.times.p90_ns, c.times.samples, c.log_ratio.mean, c.log_ratio.low, c.log_ratio.high, c.error, c.allowed,
-            c.workspace, c.numeric_notes, c.determinism, c.build_ns)
+  Statement(db, "INSERT INTO candidate VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", result,
+            position, c.variant, c.is_default, std::string_view(name_of(c.verdict)), c.reason, c.times.median_ns,
+            c.times.p10_ns, c.times.p90_ns, c.times.samples, c.log_ratio.mean, c.log_ratio.low, c.log_ratio.high,
+            c.error, c.allowed, c.workspace, c.numeric_notes, c.determinism, c.build_ns)
       .run();
 }
 
@@ -34,8 +34,8 @@ int64_t device_id(const Database& db, const Fingerprint& device, bool make) {
 void insert_result(const Database& db, const Record& r) {
   const Outcome& o = r.outcome;
   const int64_t device = device_id(db, r.device, true);
-  Statement(db, "DELETE FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?", device, r.key.problem,
-            r.key.policy, r.key.shapes)
+  Statement(db, "DELETE FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?", device,
+            r.key.problem, r.key.policy, r.key.shapes)
       .run();
   Statement(db,
             "INSERT INTO result(device, problem, policy, shapes, chosen, why, decided, noise, noise_low, noise_high,"
@@ -45,7 +45,8 @@ void insert_result(const Database& db, const Record& r) {
             o.noise.high, o.checked_by, o.rounds, o.budget_ns, o.spent_ns, o.build_ns, r.op, r.written)
       .run();
   const int64_t result = sqlite3_last_insert_rowid(db.handle());
-  for (size_t i = 0; i < o.candidates.size(); ++i) insert_candidate(db, result, static_cast<int64_t>(i), o.candidates[i]);
+  for (size_t i = 0; i < o.candidates.size(); ++i)
+    insert_candidate(db, result, static_cast<int64_t>(i), o.candidates[i]);
 }
 
 std::vector<Candidate> read_candidates(const Database& db, int64_t result) {
@@ -57,7 +58,8 @@ std::vector<Candidate> read_candidates(const Database& db, int64_t result) {
   std::vector<Candidate> list;
   while (rows.step()) {
     Candidate c;
-    c.variant = rows.text(), c.is_default = rows.integer() != 0, c.verdict = verdict_of(rows.text()), c.reason = rows.text();
+    c.variant = rows.text(), c.is_default = rows.integer() != 0, c.verdict = verdict_of(rows.text()),
+    c.reason = rows.text();
     c.times.median_ns = rows.real(), c.times.p10_ns = rows.real(), c.times.p90_ns = rows.real();
     c.times.samples = static_cast<uint32_t>(rows.integer());
     c.log_ratio.mean = rows.real(), c.log_ratio.low = rows.real(), c.log_ratio.high = rows.real();
@@ -71,10 +73,11 @@ std::vector<Candidate> read_candidates(const Database& db, int64_t result) {
 }
 
 std::vector<std::pair<int64_t, Record>> read_results(const Database& db) {
-  Statement rows(db,
-                 "SELECT result.id, fingerprint, build, problem, policy, shapes, chosen, why, decided, noise, noise_low,"
-                 " noise_high, checked_by, rounds, budget_ns, spent_ns, build_ns, op, written"
-                 " FROM result JOIN device ON device.id = result.device ORDER BY written, result.id");
+  Statement rows(
+      db,
+      "SELECT result.id, fingerprint, build, problem, policy, shapes, chosen, why, decided, noise, noise_low,"
+      " noise_high, checked_by, rounds, budget_ns, spent_ns, build_ns, op, written"
+      " FROM result JOIN device ON device.id = result.device ORDER BY written, result.id");
   std::vector<std::pair<int64_t, Record>> list;
   while (rows.step()) {
     const int64_t id = rows.integer();

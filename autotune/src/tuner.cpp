@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Look-up from the best that is known to the default. Nothing here measures but measure(), which modes `on` and `force` and the
-// command `backplane tune` reach.
+// Look-up from the best that is known to the default. Nothing here measures but measure(), which modes `on` and `force`
+// and the command `backplane tune` reach.
 #include "backplane/autotune/tuner.h"
 
 #include <algorithm>
@@ -93,8 +93,8 @@ bool Tuner::pinned(const bp_op& op, Decision& out) {
       out = {variant.name, Level::pinned, "BACKPLANE_VARIANT"};
       return true;
     }
-    host::log(BP_LOG_WARNING, "autotune", "[" + pin.operation + "] " + pin.variant + " is not used for " + Key::of(op).shapes +
-                                              ": " + objection);
+    host::log(BP_LOG_WARNING, "autotune",
+              "[" + pin.operation + "] " + pin.variant + " is not used for " + Key::of(op).shapes + ": " + objection);
   }
   return false;
 }
@@ -137,7 +137,17 @@ bool Tuner::nearest(const bp_op& op, const Key& key, Decision& out) {
   return false;
 }
 
+size_t Tuner::choices(const bp_op& op) {
+  size_t allowed = 0;
+  for (const host::Variant& each : device_->variants(op)) allowed += forbidden(op, each).empty();
+  return allowed;
+}
+
 bool Tuner::measured(const bp_op& op, const Key& key, Decision& out, bool* keep) {
+  if (choices(op) < 2) {
+    out.why = "there is one variant";
+    return false;
+  }
   const std::string flight = key.text();
   {
     const std::lock_guard lock(mutex_);
@@ -185,7 +195,8 @@ Request Tuner::request_for(const Key& key, const Watch& watch) {
     const StoredChoice* closest = nullptr;
     const auto neighbours = store.neighbours(key, fingerprint_);
     for (const StoredChoice& each : neighbours) {
-      if (closest == nullptr || distance(key.extents, each.extents) < distance(key.extents, closest->extents)) closest = &each;
+      if (closest == nullptr || distance(key.extents, each.extents) < distance(key.extents, closest->extents))
+        closest = &each;
     }
     if (closest != nullptr) {
       Key other = key;

@@ -30,7 +30,8 @@ uint64_t milliseconds(std::string_view text, const std::string& all) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   constexpr uint64_t kMost = 1'000'000'000;
   if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > kMost) {
-    refuse("BACKPLANE_TUNE_BUDGET_MS", all, "is not milliseconds for one problem, or those and milliseconds in all: 500,60000");
+    refuse("BACKPLANE_TUNE_BUDGET_MS", all,
+           "is not milliseconds for one problem, or those and milliseconds in all: 500,60000");
   }
   return value * 1'000'000;
 }
@@ -45,7 +46,8 @@ std::vector<Pin> pins_of(const std::string& text) {
       refuse("BACKPLANE_VARIANT", text, "is not OPERATION=VARIANT; ...: matmul=tiled@*");
     }
     Pin pin{std::string(each.substr(0, equals)), std::string(each.substr(equals + 1))};
-    if (find_entry(pin.operation) == nullptr) refuse("BACKPLANE_VARIANT", text, "names an operation that does not exist: " + pin.operation);
+    if (find_entry(pin.operation) == nullptr)
+      refuse("BACKPLANE_VARIANT", text, "names an operation that does not exist: " + pin.operation);
     pins.push_back(std::move(pin));
   }
   return pins;
@@ -65,7 +67,8 @@ TuningOptions TuningOptions::from_environment() {
   if (const auto text = host::environment("BACKPLANE_TUNE_BUDGET_MS")) {
     const size_t comma = text->find(',');
     options.key_budget_ns = milliseconds(std::string_view(*text).substr(0, comma), *text);
-    if (comma != std::string::npos) options.total_budget_ns = milliseconds(std::string_view(*text).substr(comma + 1), *text);
+    if (comma != std::string::npos)
+      options.total_budget_ns = milliseconds(std::string_view(*text).substr(comma + 1), *text);
   }
   if (const auto text = host::environment("BACKPLANE_VARIANT")) options.pins = pins_of(*text);
   return options;

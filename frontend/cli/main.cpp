@@ -74,10 +74,12 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
   sub->require_subcommand(0, 1);
   sub->add_option("--device", q.device, "Device selector");  // before or behind the subcommand
   sub->add_option("--ops", o.ops, "Operations, such as matmul,softmax")->delimiter(',');
-  sub->add_option("--shapes", o.shapes, "Operands' shapes: 512x256,256x128 or \"8x16x32x32,32x16x3x3;padding=1,1\"");
+  sub->add_option("--shapes", o.shapes, "Operands' shapes: 512x256,256x128 or \"1x8x32x32,32x8x3x3;pad_low=1,1\"");
   sub->add_option("--dtype", o.dtype, "Of operands that name none")->capture_default_str();
   sub->add_option("--from", o.from, "A recording made with BACKPLANE_TUNE_RECORD");
-  sub->add_option("--budget-ms", o.budget_ms, "Time for one problem")->check(CLI::PositiveNumber)->capture_default_str();
+  sub->add_option("--budget-ms", o.budget_ms, "Time for one problem")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   sub->add_option("--total-s", o.total_s, "Time for all; what is heavy gets more of it (0: no limit)")
       ->check(CLI::NonNegativeNumber);
   sub->add_flag("--again", o.again, "Measure what is decided already, too");
@@ -86,8 +88,11 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
     if (sub->get_subcommands().empty()) action = [&] { return run_tune(o, q.device); };
   });
   const auto json = [&q](CLI::App* each) { each->add_flag("--json", q.json, "As JSON"); };
-  const auto file = [&q](CLI::App* each) { each->add_option("file", q.file, "A file, or - for the terminal")->required(); };
-  add_tune_query(sub, "show", "What was measured: each variant with time, error, verdict and reason", run_tune_show, q, action,
+  const auto file = [&q](CLI::App* each) {
+    each->add_option("file", q.file, "A file, or - for the terminal")->required();
+  };
+  add_tune_query(sub, "show", "What was measured: each variant with time, error, verdict and reason", run_tune_show, q,
+                 action,
                  [&q, json](CLI::App* each) { each->add_option("op", q.op, "Only this operation"), json(each); });
   add_tune_query(sub, "explain", "Which variant would be used, and why", run_tune_explain, q, action,
                  [&q, json](CLI::App* each) {
@@ -96,13 +101,15 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
                    each->add_option("--dtype", q.dtype, "Of operands that name none");
                    json(each);
                  });
-  add_tune_query(sub, "verify", "Measure a sample of decisions again", run_tune_verify, q, action, [&q, json](CLI::App* each) {
-    each->add_option("op", q.op, "Only this operation");
-    each->add_option("--sample", q.sample, "How many")->check(CLI::Range(1, 1'000'000))->capture_default_str();
-    each->add_option("--seed", q.seed, "Of the sample")->capture_default_str();
-    json(each);
-  });
-  add_tune_query(sub, "export", "Write everything as JSON", run_tune_export, q, action, [file](CLI::App* each) { file(each); });
+  add_tune_query(
+      sub, "verify", "Measure a sample of decisions again", run_tune_verify, q, action, [&q, json](CLI::App* each) {
+        each->add_option("op", q.op, "Only this operation");
+        each->add_option("--sample", q.sample, "How many")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+        each->add_option("--seed", q.seed, "Of the sample")->capture_default_str();
+        json(each);
+      });
+  add_tune_query(sub, "export", "Write everything as JSON", run_tune_export, q, action,
+                 [file](CLI::App* each) { file(each); });
   add_tune_query(sub, "import", "Take in what was exported elsewhere", run_tune_import, q, action,
                  [file](CLI::App* each) { file(each); });
   add_tune_query(sub, "clear", "Forget measurements", run_tune_clear, q, action,

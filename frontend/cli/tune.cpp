@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `backplane tune`: problems from flags or from a recording, measured one after the other, heaviest first, each stored at once. What
-// is decided already is left alone, so that a run that was interrupted goes on where it stopped.
+// `backplane tune`: problems from flags or from a recording, measured one after the other, heaviest first, each stored
+// at once. What is decided already is left alone, so that a run that was interrupted goes on where it stopped.
 #include <cmath>
 #include <map>
 
@@ -69,9 +69,7 @@ void sort_out(Problem& problem, autotune::Tuner& tuner, autotune::Store& store, 
       problem.state = "not done by the device";
       return;
     }
-    size_t allowed = 0;
-    for (const host::Variant& each : tuner.device()->variants(raw)) allowed += autotune::forbidden(raw, each).empty();
-    if (allowed < 2) {
+    if (tuner.choices(raw) < 2) {
       problem.state = "one variant";
       return;
     }
@@ -147,7 +145,8 @@ class Run {
   static std::string verdict(const Outcome& outcome) {
     if (outcome.chosen.empty()) return "no variant gives right results: " + outcome.why;
     const autotune::Candidate* chosen = outcome.find(outcome.chosen);
-    const std::string time = chosen != nullptr && chosen->times.samples > 0 ? ", " + time_text(chosen->times.median_ns) : "";
+    const std::string time =
+        chosen != nullptr && chosen->times.samples > 0 ? ", " + time_text(chosen->times.median_ns) : "";
     return fmt::format("{} ({:.2f} x the default's speed{}){}", outcome.chosen, gain_of(outcome), time,
                        outcome.decided ? "" : "; not decided: " + outcome.why);
   }
@@ -191,21 +190,24 @@ Summary summarise(const std::vector<Problem>& problems) {
 }
 
 void print(const Summary& s, const Run& run, const autotune::Tuner& tuner, const autotune::Store& store) {
-  fmt::print("{} problems measured on {} in {:.1f} s, {} decided; {} run faster than by default, {:.3f} x in the mean\n",
-             s.measured, tuner.device()->name(), run.seconds(), s.decided, s.faster, s.mean_gain);
+  fmt::print(
+      "{} problems measured on {} in {:.1f} s, {} decided; {} run faster than by default, {:.3f} x in the mean\n",
+      s.measured, tuner.device()->name(), run.seconds(), s.decided, s.faster, s.mean_gain);
   if (s.before_ns > 0) {
-    fmt::print("launches of the recording that were measured: {} by default, {} as chosen ({:.2f} x)\n", time_text(s.before_ns),
-               time_text(s.after_ns), s.before_ns / s.after_ns);
+    fmt::print("launches of the recording that were measured: {} by default, {} as chosen ({:.2f} x)\n",
+               time_text(s.before_ns), time_text(s.after_ns), s.before_ns / s.after_ns);
   }
   if (s.faulty > 0) fmt::print("{} variants failed a check; backplane tune show says which and how\n", s.faulty);
   for (const auto& [why, count] : s.left_out) fmt::print("{} left out: {}\n", count, why);
   fmt::print("stored in {}\n", store.file().string());
 }
 
-Json summary_json(const Summary& s, const Run& run, const autotune::Tuner& tuner, const std::vector<Problem>& problems) {
+Json summary_json(const Summary& s, const Run& run, const autotune::Tuner& tuner,
+                  const std::vector<Problem>& problems) {
   Json rows = Json::array(), left_out = Json::object();
   for (const Problem& each : problems) {
-    Json row = {{"problem", each.key.problem}, {"shapes", each.key.shapes}, {"policy", each.key.policy}, {"calls", each.calls}};
+    Json row = {
+        {"problem", each.key.problem}, {"shapes", each.key.shapes}, {"policy", each.key.policy}, {"calls", each.calls}};
     if (each.measured) {
       row["chosen"] = each.outcome.chosen, row["decided"] = each.outcome.decided, row["gain"] = gain_of(each.outcome);
       row["why"] = each.outcome.why, row["spent_ms"] = 1e-6 * static_cast<double>(each.outcome.spent_ns);
@@ -258,8 +260,9 @@ std::unique_ptr<autotune::Tuner> make_tuner(const Device& device, double budget_
 
 ExitCode run_tune(const TuneOptions& o, const std::string& selector) {
   if (o.from.empty() && (o.ops.empty() || o.shapes.empty())) {
-    throw CommandError(ExitCode::usage,
-                       "[tune] there is nothing to tune / name it with --ops and --shapes, or give a recording with --from");
+    throw CommandError(
+        ExitCode::usage,
+        "[tune] there is nothing to tune / name it with --ops and --shapes, or give a recording with --from");
   }
   const Device device = use_device(selector);
   std::vector<Problem> problems = collect(o, device);

@@ -46,8 +46,8 @@ std::unique_ptr<autotune::Store> open_store(autotune::Store::Access access);
 /// A tuner for `device` that writes to the store. `budget_ms`: for one problem; 0: as set by BACKPLANE_TUNE_BUDGET_MS.
 std::unique_ptr<autotune::Tuner> make_tuner(const Device& device, double budget_ms);
 
-/// What a device is asked to do for one op on operands of these shapes: "512x256,256x128", "i32:64" for another dtype, attributes
-/// behind ';': "8x16x32x32,32x16x3x3;padding=1,1". Throws CommandError(usage).
+/// What a device is asked to do for one op on operands of these shapes: "512x256,256x128", "i32:64" for another dtype,
+/// attributes behind ';': "8x16x32x32,32x16x3x3;pad_low=1,1;pad_high=1,1". Throws CommandError(usage).
 std::vector<host::KernelOp> operations_for(const Device& device, const std::string& op, const std::string& shape,
                                            const std::string& dtype);
 

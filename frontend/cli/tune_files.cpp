@@ -17,7 +17,8 @@ namespace {
 
 autotune::Store::Filter filter_of(const TuneQuery& query) {
   autotune::Store::Filter filter;
-  if (!query.device.empty()) filter.device = autotune::Fingerprint::of(*use_device(query.device).stream()->device()).device;
+  if (!query.device.empty())
+    filter.device = autotune::Fingerprint::of(*use_device(query.device).stream()->device()).device;
   filter.operation = query.op;
   return filter;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From "matmul" and "512x256,256x128" to the operations that a device is asked for: a graph of one node, compiled like any other.
+// From "matmul" and "512x256,256x128" to the operations that a device is asked for: a graph of one node, compiled like
+// any other.
 #include <charconv>
 
 #include <fmt/format.h>
@@ -20,13 +21,15 @@ const graph::OpDef& find(const std::string& name) {
   std::vector<std::string> names;
   for (const graph::OpDef* each : graph::all_ops()) names.emplace_back(each->name);
   const std::string guess = host::nearest(name, names);
-  refuse("there is no operation '" + name + "'" + (guess.empty() ? "" : ", did you mean " + guess + "?") + " / docs/ops.md lists them");
+  refuse("there is no operation '" + name + "'" + (guess.empty() ? "" : ", did you mean " + guess + "?") +
+         " / docs/ops.md lists them");
 }
 
 int64_t integer(std::string_view text, const std::string& what) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) refuse("'" + std::string(text) + "' in " + what + " is no number");
+  if (error != std::errc() || end != text.data() + text.size())
+    refuse("'" + std::string(text) + "' in " + what + " is no number");
   return value;
 }
 
@@ -72,11 +75,13 @@ graph::AttrArg attribute(const graph::OpDef& op, const std::string& text) {
   const size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
   for (const graph::AttrSpec& spec : op.attrs) {
-    if (spec.name == name && equals != std::string::npos) return {spec.name, attr_of(spec.kind, text.substr(equals + 1))};
+    if (spec.name == name && equals != std::string::npos)
+      return {spec.name, attr_of(spec.kind, text.substr(equals + 1))};
   }
   std::string known;
   for (const graph::AttrSpec& spec : op.attrs) known += (known.empty() ? "" : ", ") + std::string(spec.name);
-  refuse("'" + text + "' is no attribute of " + std::string(op.name) + " / it has: " + (known.empty() ? "none" : known));
+  refuse("'" + text + "' is no attribute of " + std::string(op.name) +
+         " / it has: " + (known.empty() ? "none" : known));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `backplane tune show`, `explain` and `verify`: what is stored, what a look-up would answer and why, and whether it is still true.
+// `backplane tune show`, `explain` and `verify`: what is stored, what a look-up would answer and why, and whether it is
+// still true.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -19,12 +20,14 @@ namespace {
 using autotune::Candidate;
 using autotune::Outcome;
 using autotune::Record;
+using autotune::Verdict;
 
 /// Records of `query`'s operation and device; all devices when none is named.
 std::vector<Record> select(autotune::Store& store, const TuneQuery& query) {
   autotune::Store::Filter filter;
   filter.operation = query.op;
-  if (!query.device.empty()) filter.device = autotune::Fingerprint::of(*use_device(query.device).stream()->device()).device;
+  if (!query.device.empty())
+    filter.device = autotune::Fingerprint::of(*use_device(query.device).stream()->device()).device;
   return store.records(filter);
 }
 
@@ -37,8 +40,8 @@ std::string when(int64_t seconds) {
 }
 
 void print_record(const Record& r) {
-  fmt::print("{} {} {}\n  on {} (build {}), {} UTC\n", r.key.problem, r.key.shapes, r.key.policy, r.device.device, r.device.build,
-             when(r.written));
+  fmt::print("{} {} {}\n  on {} (build {}), {} UTC\n", r.key.problem, r.key.shapes, r.key.policy, r.device.device,
+             r.device.build, when(r.written));
   fmt::print("  {}: {}\n  noise {:+.2f} % [{:+.2f}, {:+.2f}], {} rounds, {} measuring, {} building, checked by {}\n",
              r.outcome.decided ? "chosen " + r.outcome.chosen : "not decided, " + r.outcome.chosen, r.outcome.why,
              100 * r.outcome.noise.mean, 100 * r.outcome.noise.low, 100 * r.outcome.noise.high, r.outcome.rounds,
@@ -82,8 +85,8 @@ Verified verify(const Record& record, autotune::Tuner& tuner, uint64_t seed) {
     const Candidate* chosen = now.find(record.outcome.chosen);
     const Candidate* best = nullptr;
     for (const Candidate& each : now.candidates) {
-      const bool counts = is_right(each.verdict) && each.times.samples > 0;
-      if (counts && (best == nullptr || each.log_ratio.mean < best->log_ratio.mean)) best = &each;
+      if (each.verdict != Verdict::raced && each.verdict != Verdict::eliminated) continue;
+      if (best == nullptr || each.log_ratio.mean < best->log_ratio.mean) best = &each;
     }
     if (chosen == nullptr || best == nullptr || !is_right(chosen->verdict)) {
       result.trouble = chosen == nullptr ? "the device does not offer it any more"
@@ -91,15 +94,19 @@ Verified verify(const Record& record, autotune::Tuner& tuner, uint64_t seed) {
       return result;
     }
     result.best = best->variant;
-    result.regret = std::exp(chosen->log_ratio.mean - best->log_ratio.mean) - 1;
+    // What left at first sight was never compared within rounds.
+    result.regret = chosen->verdict == Verdict::slow ? chosen->times.median_ns / best->times.median_ns - 1
+                                                     : std::exp(chosen->log_ratio.mean - best->log_ratio.mean) - 1;
   } catch (const host::Error& error) {
     result.trouble = error.what();
   }
   return result;
 }
 
-std::vector<Record> sample_of(std::vector<Record> records, const autotune::Fingerprint& device, int64_t count, uint64_t seed) {
-  std::erase_if(records, [&](const Record& r) { return r.op.empty() || !r.outcome.decided || r.device.build != device.build; });
+std::vector<Record> sample_of(std::vector<Record> records, const autotune::Fingerprint& device, int64_t count,
+                              uint64_t seed) {
+  std::erase_if(records,
+                [&](const Record& r) { return r.op.empty() || !r.outcome.decided || r.device.build != device.build; });
   std::mt19937_64 engine(seed);
   std::ranges::shuffle(records, engine);
   if (static_cast<int64_t>(records.size()) > count) records.resize(static_cast<size_t>(count));
@@ -116,15 +123,16 @@ std::string time_text(double ns) {
 }
 
 std::vector<std::vector<std::string>> candidate_rows(const Outcome& outcome) {
-  std::vector<std::vector<std::string>> rows{{"  VARIANT", "TIME", "OF DEFAULT", "INTERVAL", "ERROR", "VERDICT", "REASON"}};
+  std::vector<std::vector<std::string>> rows{
+      {"  VARIANT", "TIME", "OF DEFAULT", "INTERVAL", "ERROR", "VERDICT", "REASON"}};
   for (const Candidate& c : outcome.candidates) {
-    const bool timed = c.times.samples > 0;
+    const bool timed = c.times.samples > 0, compared = c.verdict == Verdict::raced || c.verdict == Verdict::eliminated;
     const auto percent = [](double log_ratio) { return fmt::format("{:.1f} %", 100 * std::exp(log_ratio)); };
     rows.push_back({(c.variant == outcome.chosen ? "* " : "  ") + c.variant + (c.is_default ? " (default)" : ""),
-                    timed ? time_text(c.times.median_ns) : "-", timed ? percent(c.log_ratio.mean) : "-",
-                    timed ? percent(c.log_ratio.low) + " ... " + percent(c.log_ratio.high) : "-",
-                    is_right(c.verdict) || c.error > 0 ? fmt::format("{:.1e}", c.error) : "-", std::string(name_of(c.verdict)),
-                    c.reason});
+                    timed ? time_text(c.times.median_ns) : "-", compared ? percent(c.log_ratio.mean) : "-",
+                    compared ? percent(c.log_ratio.low) + " ... " + percent(c.log_ratio.high) : "-",
+                    is_right(c.verdict) || c.error > 0 ? fmt::format("{:.1e}", c.error) : "-",
+                    std::string(name_of(c.verdict)), c.reason});
   }
   return rows;
 }
@@ -187,8 +195,12 @@ ExitCode run_tune_verify(const TuneQuery& query) {
     if (v.trouble.empty()) regrets.push_back(v.regret);
     const std::string text = v.trouble.empty() ? fmt::format("{:.2f} %", 100 * v.regret) : v.trouble;
     rows.push_back({v.record.key.problem + " " + v.record.key.shapes, v.record.outcome.chosen, v.best, text});
-    list.push_back({{"problem", v.record.key.problem}, {"shapes", v.record.key.shapes}, {"chosen", v.record.outcome.chosen},
-                    {"best", v.best}, {"regret", v.trouble.empty() ? Json(v.regret) : Json()}, {"trouble", v.trouble}});
+    list.push_back({{"problem", v.record.key.problem},
+                    {"shapes", v.record.key.shapes},
+                    {"chosen", v.record.outcome.chosen},
+                    {"best", v.best},
+                    {"regret", v.trouble.empty() ? Json(v.regret) : Json()},
+                    {"trouble", v.trouble}});
   }
   std::ranges::sort(regrets);
   const double median = regrets.empty() ? 0 : regrets[regrets.size() / 2], most = regrets.empty() ? 0 : regrets.back();
@@ -198,8 +210,10 @@ ExitCode run_tune_verify(const TuneQuery& query) {
   } else {
     status.rest();
     print_table(rows);
-    fmt::print("{} decisions measured again on {}: regret {:.2f} % in the median, {:.2f} % at most; {} cannot be used any more\n",
-               regrets.size(), device.name(), 100 * median, 100 * most, troubled);
+    fmt::print(
+        "{} decisions measured again on {}: regret {:.2f} % in the median, {:.2f} % at most; {} cannot be used any "
+        "more\n",
+        regrets.size(), device.name(), 100 * median, 100 * most, troubled);
   }
   if (interrupted()) return ExitCode::interrupted;
   return troubled == 0 ? ExitCode::ok : ExitCode::failure;

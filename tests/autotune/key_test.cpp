@@ -104,7 +104,8 @@ TEST(Key, WhateverChangesTheProblemChangesIt) {
   expect_new(op, "determinism");
   op = matmul(3, 4, 5), op.max_workspace = 1 << 20;
   expect_new(op, "a workspace cap");
-  op = matmul(3, 4, 5), op.program_inputs = 1, op.program_outputs = {1}, op.instrs = {{BP_S_EXP, BP_F32, 0, 0, 0, {}, {}}};
+  op = matmul(3, 4, 5), op.program_inputs = 1, op.program_outputs = {1},
+  op.instrs = {{BP_S_EXP, BP_F32, 0, 0, 0, {}, {}}};
   expect_new(op, "an epilogue");
   op.instrs[0].code = BP_S_TANH;
   expect_new(op, "another epilogue");
@@ -206,8 +207,9 @@ TEST(OpJson, RefusesWhatWouldNotReachADeviceWhole) {
   };
   for (const std::string& text :
        {std::string("{"), std::string("[]"), std::string("{\"op\":\"fly\"}"), with("\"f32\"", "\"f31\""),
-        with("[8,3,32,32]", "[8,3,32]"), with("[8,3,32,32]", "[8,-3,32,32]"), with("[8,3,32,32]", "[8,3,32,9000000000000000000]"),
-        with("\"groups\":1,", ""), with("\"stride\":[1,1,0]", "\"stride\":[1,1]"), with("\"outputs\":[2]", "\"outputs\":[3]"),
+        with("[8,3,32,32]", "[8,3,32]"), with("[8,3,32,32]", "[8,-3,32,32]"),
+        with("[8,3,32,32]", "[8,3,32,9000000000000000000]"), with("\"groups\":1,", ""),
+        with("\"stride\":[1,1,0]", "\"stride\":[1,1]"), with("\"outputs\":[2]", "\"outputs\":[3]"),
         with("\"outputs\":[2]", "\"outputs\":[]"), with("[38,1,0,1,0", "[38,1,0,7,0")}) {
     EXPECT_THROW(op_from_json(text), host::Error) << text;
   }

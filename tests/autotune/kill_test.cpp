@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writers that are killed, and many at once: what a writer was told is stored stays stored, and the file stays readable.
-// KILLS, the number of writers that are killed, comes from the build: few for every day, a thousand under the label `slow`.
+// Writers that are killed, and many at once: what a writer was told is stored stays stored, and the file stays
+// readable. KILLS, the number of writers that are killed, comes from the build: few for every day, a thousand under the
+// label `slow`.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>

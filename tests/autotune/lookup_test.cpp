@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tuner: which level answers, what each mode may do, and that measuring happens where it is asked for and nowhere else. How
-// problems are measured is made up here; race.h has tests of its own.
+// Tuner: which level answers, what each mode may do, and that measuring happens where it is asked for and nowhere else.
+// How problems are measured is made up here; race.h has tests of its own.
 #include "backplane/autotune/tuner.h"
 
 #include <gmock/gmock.h>
@@ -218,13 +218,14 @@ TEST_F(LookUp, OneThreadMeasuresWhileOthersUseTheDefault) {
   bool started = false, finish = false;
   TuningOptions options;
   options.mode = Mode::on, options.store = folder.file();
-  Tuner tuner(device, std::make_shared<Tuning>(options, [&](const host::DevicePtr&, const bp_op& op, const Request& request) {
-    std::unique_lock lock(mutex);
-    started = true;
-    changed.notify_all();
-    changed.wait(lock, [&] { return finish; });
-    return made_up(op, request);
-  }));
+  Tuner tuner(device,
+              std::make_shared<Tuning>(options, [&](const host::DevicePtr&, const bp_op& op, const Request& request) {
+                std::unique_lock lock(mutex);
+                started = true;
+                changed.notify_all();
+                changed.wait(lock, [&] { return finish; });
+                return made_up(op, request);
+              }));
   std::thread measuring([&] { EXPECT_EQ(tuner.decide(p.op).variant, last_variant(p)); });
   {
     std::unique_lock lock(mutex);
@@ -303,7 +304,8 @@ TEST(Memo, TellsManyProblemsApartAndGrows) {
   int id = 0;
   for (int64_t m = 1; m <= 20; ++m) {
     for (int64_t n = 1; n <= 20; ++n) {
-      for (int64_t k = 1; k <= 20; ++k) memo.put(OpHash::of(Product(m, n, k).op), {std::to_string(id++), Level::exact, ""});
+      for (int64_t k = 1; k <= 20; ++k)
+        memo.put(OpHash::of(Product(m, n, k).op), {std::to_string(id++), Level::exact, ""});
     }
   }
   id = 0;

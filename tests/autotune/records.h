@@ -48,7 +48,8 @@ inline autotune::Record make_record(int i) {
   r.outcome.decided = true;
   r.outcome.noise = {0.001, -0.002, 0.004};
   r.outcome.checked_by = "reference:0";
-  r.outcome.rounds = 20, r.outcome.budget_ns = 500'000'000, r.outcome.spent_ns = 123'456'789, r.outcome.build_ns = 2'000'000;
+  r.outcome.rounds = 20, r.outcome.budget_ns = 500'000'000, r.outcome.spent_ns = 123'456'789,
+  r.outcome.build_ns = 2'000'000;
   return r;
 }
 

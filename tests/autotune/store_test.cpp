@@ -104,7 +104,8 @@ TEST(Store, TheYoungestReplacesAndOthersStay) {
   store.put(record);
   EXPECT_EQ(store.size(), 2u);
   EXPECT_EQ(store.find(record.key, record.device)->variant, "default");
-  EXPECT_THAT(store.records({.shapes = record.key.shapes}).at(0).outcome.candidates, SizeIs(record.outcome.candidates.size()));
+  EXPECT_THAT(store.records({.shapes = record.key.shapes}).at(0).outcome.candidates,
+              SizeIs(record.outcome.candidates.size()));
 }
 
 TEST(Store, NeighboursAreOfTheSameProblemAndPolicy) {
@@ -189,7 +190,10 @@ TEST(Store, AForeignFileIsSetAsideAndANewOneBegun) {
 
 TEST(Store, ADatabaseOfSomethingElseIsNotWrittenTo) {
   const Folder folder;
-  ASSERT_EQ(std::system(("sqlite3 " + folder.file().string() + " 'CREATE TABLE notes(text); INSERT INTO notes VALUES(1)'").c_str()), 0);
+  ASSERT_EQ(
+      std::system(
+          ("sqlite3 " + folder.file().string() + " 'CREATE TABLE notes(text); INSERT INTO notes VALUES(1)'").c_str()),
+      0);
   Store store(folder.file());
   EXPECT_TRUE(store.put(make_record(1))) << store.trouble();
   ASSERT_EQ(set_aside(folder.path), 1u);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `backplane tune` from the outside: measured once, kept, shown, moved, verified, interrupted; the device's time is declared
-// (tests/plugins/virtual_clock), so what wins is known.
+// `backplane tune` from the outside: measured once, kept, shown, moved, verified, interrupted; the device's time is
+// declared (tests/plugins/virtual_clock), so what wins is known.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -90,7 +90,8 @@ TEST_F(Tune, ShowsEveryVariantWithItsVerdict) {
   EXPECT_GE(json["records"][0]["candidates"].size(), 2u);
   const Result text = run({"tune", "show", "matmul"});
   EXPECT_EQ(text.code, 0) << text.err;
-  for (const char* word : {"VERDICT", "(default)", "raced", "checked by reference:0"}) EXPECT_THAT(text.out, HasSubstr(word));
+  for (const char* word : {"VERDICT", "(default)", "raced", "checked by reference:0"})
+    EXPECT_THAT(text.out, HasSubstr(word));
   EXPECT_THAT(run({"tune", "show", "softmax"}).out, HasSubstr("0 problems"));
   EXPECT_THAT(run({"tune", "explain", "batch_matmul", shape}).out, HasSubstr("(exact)"));
 }
@@ -148,7 +149,8 @@ TEST_F(Tune, ADamagedDatabaseIsSetAsideAndWorkGoesOn) {
 
 TEST_F(Tune, ARecordedProgramIsTunedByWeight) {
   const std::string recording = (folder / "shapes.jsonl").string();
-  const std::vector<std::string> train = {"train", "--data", "synthetic", "--model", "logistic", "--epochs", "1", "--limit", "256"};
+  const std::vector<std::string> train = {"train",    "--data", "synthetic", "--model", "logistic",
+                                          "--epochs", "1",      "--limit",   "256"};
   const Result recorded = run(train, {.environment = {{"BACKPLANE_TUNE_RECORD", recording}}});
   ASSERT_EQ(recorded.code, 0) << recorded.err;
   std::ofstream(recording, std::ios::app) << "{\"op\": \"torn";
@@ -166,7 +168,8 @@ TEST_F(Tune, ARecordedProgramIsTunedByWeight) {
 }
 
 TEST_F(Tune, NonsenseInTheEnvironmentIsSaid) {
-  const Result result = run({"tune", "explain", "batch_matmul", shape}, {.environment = {{"BACKPLANE_TUNE", "perhaps"}}});
+  const Result result =
+      run({"tune", "explain", "batch_matmul", shape}, {.environment = {{"BACKPLANE_TUNE", "perhaps"}}});
   EXPECT_NE(result.code, 0);
   EXPECT_THAT(result.err, HasSubstr("BACKPLANE_TUNE='perhaps'"));
 }

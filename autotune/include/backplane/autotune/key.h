@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a measurement belongs to: the problem (Key), the rules it was solved under (policy), the device (Fingerprint).
 //
-// All three are canonical text: they are stored, compared, exported and read by people. Nothing in them is an index or an
-// address, so they mean the same in another process, version and machine.
+// All three are canonical text: they are stored, compared, exported and read by people. Nothing in them is an index or
+// an address, so they mean the same in another process, version and machine.
 #pragma once
 
 #include <cstdint>
@@ -32,19 +32,19 @@ struct Key {
   }
 };
 
-/// How alike two shapes of one class are: the distance of the logarithms of their extents, 0 = equal. Infinite when an extent
-/// that is 0 or 1 in one of them is not in the other: such kernels have little in common.
+/// How alike two shapes of one class are: the distance of the logarithms of their extents, 0 = equal. Infinite when an
+/// extent that is 0 or 1 in one of them is not in the other: such kernels have little in common.
 double distance(const std::vector<int64_t>& a, const std::vector<int64_t>& b);
 
 /// The extents of `shapes` text; empty when it is no such text.
 std::vector<int64_t> parse_extents(const std::string& shapes);
 
-/// How operands lie in memory, without their extents: "" dense, "t10" axes in another order from outer to inner, "b2" axis 1
-/// repeated (bit mask), "g" with gaps, "n" backwards, "s" an innermost stride above 1.
+/// How operands lie in memory, without their extents: "" dense, "t10" axes in another order from outer to inner, "b2"
+/// axis 1 repeated (bit mask), "g" with gaps, "n" backwards, "s" an innermost stride above 1.
 std::string layout_class(const bp_tensor_desc& desc);
 
-/// A device as far as it decides how fast kernels are. Ordinals, host names and temperatures are left out on purpose: equal
-/// cards share measurements.
+/// A device as far as it decides how fast kernels are. Ordinals, host names and temperatures are left out on purpose:
+/// equal cards share measurements.
 struct Fingerprint {
   std::string device;  ///< "cpu|x86-64-v4|AMD EPYC|units=2|oneDNN 2.6.3": plugin, architecture, name, units, driver
   std::string build;   ///< the plugin's build id; measurements of another build are priors, not answers
@@ -52,8 +52,8 @@ struct Fingerprint {
   static Fingerprint of(const host::Device& device);
 };
 
-/// Why the policy of `op` forbids a variant, in one sentence; empty when it does not. Asked before anything is timed, and
-/// again before something stored is used.
+/// Why the policy of `op` forbids a variant, in one sentence; empty when it does not. Asked before anything is timed,
+/// and again before something stored is used.
 std::string forbidden(const bp_op& op, const host::Variant& variant);
 
 /// "matmul", "softmax_grad", or "op 77" for a code that has no name here.

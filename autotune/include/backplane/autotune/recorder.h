@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which operations a program runs, how often, and how long they take: what `backplane tune --from` spends its budget by.
+// Which operations a program runs, how often, and how long they take: what `backplane tune --from` spends its budget
+// by.
 //
 // A file of lines of JSON, appended to, so that several processes may write one: lines of one operation add up.
 #pragma once
@@ -58,8 +59,8 @@ struct Workload {
   double weight() const { return static_cast<double>(calls) * static_cast<double>(launch_ns > 0 ? launch_ns : 1); }
 };
 
-/// The operations of a recording, heaviest first; damaged lines are counted in `*damaged` and left out. Throws host::Error when
-/// the file cannot be read or holds no operation at all.
+/// The operations of a recording, heaviest first; damaged lines are counted in `*damaged` and left out. Throws
+/// host::Error when the file cannot be read or holds no operation at all.
 std::vector<Workload> read_recording(const std::filesystem::path& file, size_t* damaged = nullptr);
 
 /// One operation on one line of JSON, and back. Throws host::Error naming what is wrong.

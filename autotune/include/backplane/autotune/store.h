@@ -2,9 +2,9 @@
 // What was measured, kept between processes: one SQLite file, one transaction per result, any number of writers.
 //
 //   survives      `kill -9` at any point (write-ahead log); at most the record being written is lost
-//   heals         a damaged or foreign file is copied aside and emptied in place, with one line in the log; other processes that
-//                 have it open go on with the emptied one
-//   never throws  a store that cannot be used answers "nothing stored" and says why once; `usable()` and `trouble()` tell
+//   heals         a damaged or foreign file is copied aside and emptied in place, with one line in the log; other
+//                 processes that have it open go on with the emptied one
+//   never throws  a store that cannot be used answers "nothing stored" and says why once, in the log and in trouble()
 //
 // It does not decide anything: look-up levels are tuner.h's, measurements race.h's.
 #pragma once
@@ -62,8 +62,8 @@ class Store {
   std::optional<StoredChoice> find(const Key& key, const Fingerprint& device);
   /// All choices for other shapes of this problem and policy, on this device and build.
   std::vector<StoredChoice> neighbours(const Key& key, const Fingerprint& device);
-  /// Everything measured for this key on this device, by whatever build of the plugin: variant -> median in ns, the youngest.
-  /// Of another build it is what may be expected, no more.
+  /// Everything measured for this key on this device, by whatever build of the plugin: variant -> median in ns, the
+  /// youngest. Of another build it is what may be expected, no more.
   std::map<std::string, double> times(const Key& key, const Fingerprint& device);
   /// Whether anything is stored for this device and build.
   bool knows(const Fingerprint& device);
@@ -93,7 +93,7 @@ class Store {
 /// $BACKPLANE_CACHE_DIR/tuning.sqlite and so on; empty when there is no place for a cache.
 std::filesystem::path default_store_path();
 
-// JSON, for export and import: {"schema": 1, "records": [...]}. ----------------------------------------------------------
+// JSON, for export and import: {"schema": 1, "records": [...]}. ----------------------------------------------------
 std::string to_json(const std::vector<Record>& records);
 std::string to_json(const Record& record);  ///< one of them, on one line
 /// Throws host::Error naming what is wrong and where.

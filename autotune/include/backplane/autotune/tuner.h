@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tuner: which variant of an operation one device shall use. This is what the graph asks, once for each kernel it prepares.
+// Tuner: which variant of an operation one device shall use. This is what the graph asks, once for each kernel it
+// prepares.
 //
 //   pinned    BACKPLANE_VARIANT names it
 //   exact     measured for this very problem, policy, device and build of the plugin
 //   nearest   measured for the most similar shape of the same problem; not in mode `locked`
 //   fallback  the device's own default, with the reason why nothing better is known
 //
-// Whatever is stored is offered to the device again before it is believed: a variant that the device does not list for this
-// operation, or that the operation's policy forbids, is not used.
+// Whatever is stored is offered to the device again before it is believed: a variant that the device does not list for
+// this operation, or that the operation's policy forbids, is not used.
 #pragma once
 
 #include <atomic>
@@ -94,8 +95,9 @@ class Tuner {
   Tuner(const Tuner&) = delete;
   Tuner& operator=(const Tuner&) = delete;
 
-  /// May be called from any thread. Asked again about the same problem it neither allocates nor locks. The answer stays good as
-  /// long as this tuner, except that one given while another thread measures the same problem is the default for now.
+  /// May be called from any thread. Asked again about the same problem it neither allocates nor locks. The answer stays
+  /// good as long as this tuner, except that one given while another thread measures the same problem is the default
+  /// for now.
   const Decision& decide(const bp_op& op);
 
   /// The device cannot build what was decided: from now on it is the default for this problem.
@@ -108,9 +110,13 @@ class Tuner {
     uint64_t seed = 0;       ///< 0: from the key, so that the order of measurements repeats
     bool keep = true;        ///< false: the outcome is not stored
   };
-  /// Measures now, whatever the mode, and stores the outcome. Throws host::Error when the device does not do the operation.
+  /// Measures now, whatever the mode, and stores the outcome. Throws host::Error when the device does not do the
+  /// operation.
   Outcome measure(const bp_op& op, const Watch& watch);
   Outcome measure(const bp_op& op) { return measure(op, Watch()); }
+
+  /// Variants that the device offers and the policy allows. With one there is nothing to measure.
+  size_t choices(const bp_op& op);
 
   const host::DevicePtr& device() const { return device_; }
   const Fingerprint& fingerprint() const { return fingerprint_; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stream: a device with the queue all work goes through, its memory pool, its kernel cache and its tuner. Storage: device memory
-// that tensors share.
+// Stream: a device with the queue all work goes through, its memory pool, its kernel cache and its tuner. Storage:
+// device memory that tensors share.
 //
 // Memory freed while queued work still uses it goes back to the stream's pool and is reused by later work of the same
 // in-order queue only, so nobody has to wait.
@@ -68,8 +68,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Operations come without a policy and get the stream's. ------------------------------------------------------------
   /// The prepared kernel of `op`, cached by its signature; `variant` empty = the device's default.
   std::shared_ptr<const host::Kernel> kernel(const KernelOp& op, const std::string& variant = {});
-  /// The prepared kernel of the variant that the tuner decides for, and what it says about that. Where the device cannot build
-  /// that one it is the default's.
+  /// The prepared kernel of the variant that the tuner decides for, and what it says about that. Where the device
+  /// cannot build that one it is the default's.
   struct Choice {
     std::shared_ptr<const host::Kernel> kernel;
     const autotune::Decision* decision = nullptr;  ///< the tuner's; lives as long as the stream
