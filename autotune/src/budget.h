@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clock of a tuning's budget: it stands still while kernels are built and while right results are computed.
+// The clock of a tuning's budget: it stands still while kernels are built, also where a driver does that at their first
+// launch, and while right results are computed.
 #pragma once
 
 #include <algorithm>
@@ -33,6 +34,8 @@ class Budget {
     std::forward<F>(work)();
     return pause.took();
   }
+  /// Takes time off the clock afterwards.
+  void credit(uint64_t ns) { excluded_ns_ += ns; }
   int64_t deadline(double share) const { return static_cast<int64_t>(static_cast<double>(request_.budget_ns) * share); }
   bool cancelled() const {
     return request_.cancelled != nullptr && request_.cancelled->load(std::memory_order_relaxed);

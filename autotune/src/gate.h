@@ -33,6 +33,9 @@ struct Effort {
   double hopeless_ns = std::numeric_limits<double>::infinity();
   double first_hopeless_ns = std::numeric_limits<double>::infinity();
   Fits fits = [](double) { return true; };
+  std::function<int64_t()> now_ns = [] { return int64_t{0}; };
+  /// Told by how much the first launch took longer than the second where that is much: it built something.
+  std::function<void(uint64_t ns)> on_lazy_build = [](uint64_t) {};
 };
 /// Throws Fault for whatever is wrong, and with Verdict::over_budget when the next launch does not fit.
 Checked check_variant(Rig& rig, Problem& problem, const host::Variant& variant, const host::Kernel& kernel,

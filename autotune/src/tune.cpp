@@ -138,8 +138,13 @@ class Tuning {
     // Only a device that works in the call builds nothing at the first launch.
     const double first_hopeless_ns = device_->has(BP_DEVICE_SYNCHRONOUS) ? std::max(20 * hopeless_ns, kLongNs)
                                                                          : std::numeric_limits<double>::infinity();
-    const Checked checked = check_variant(*rig_, *problem_, variants_[i], *kernels_[i],
-                                          {kGateLaunches, hopeless_ns, first_hopeless_ns, fits_until(until)});
+    const auto now = [this] { return budget_.clock(); };
+    const auto lazily_built = [&](uint64_t ns) {
+      budget_.credit(ns);
+      c.build_ns += ns;
+    };
+    const Effort effort{kGateLaunches, hopeless_ns, first_hopeless_ns, fits_until(until), now, lazily_built};
+    const Checked checked = check_variant(*rig_, *problem_, variants_[i], *kernels_[i], effort);
     best_ns_ = std::min(best_ns_, checked.ns);
     c.verdict = checked.hopeless ? Verdict::slow : Verdict::raced;
     if (checked.hopeless) {
