@@ -143,12 +143,14 @@ class Race {
       const std::vector<double> d = ratios(lane, lanes_[leader_]);
       const Interval ci = trimmed_interval(d, z);
       const bool worse = r >= rules_.min_rounds && ci.low > 0 && ci.mean > rules_.delta;
-      const bool far = r >= 5 && quantile(d, 0.5) > std::log(rules_.far_behind);
+      // Three spikes in five rounds happen; the best of five rounds tells them from a slow variant.
+      const double median = quantile(d, 0.5);
+      const bool far = r >= 5 && median > std::log(rules_.far_behind) && quantile(d, 0.1) > std::log(1.1);
       if (!lane.immune && (worse || far))
         eliminate(lane, ci.mean);
       else if (!worse && !(r >= rules_.min_rounds && ci.high <= rules_.delta)) {
         settled = false;
-        if (!lane.immune && ci.mean > rules_.delta) undecided.emplace_back(ci.mean, i);
+        if (!lane.immune && median > rules_.delta) undecided.emplace_back(median, i);
       }
       // A baseline that is far behind costs most of a round; confirmation measures it again.
       if (lane.contestant == baseline_ && r >= 8 && far && worse) withdraw(lanes_, baseline_);

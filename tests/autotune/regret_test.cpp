@@ -62,7 +62,7 @@ TEST(Regret, StaysWithinBounds) {
     EXPECT_LE(at(1), 0.08);
     EXPECT_LE(percent(t.slower), 0.5);
     EXPECT_LE(percent(t.flips), 35);
-    EXPECT_LE(percent(t.flips_with_incumbent), 2);  // most of these mend a first choice made in much noise
+    EXPECT_LE(percent(t.flips_with_incumbent), 3);  // most of these mend a first choice made in much noise
     EXPECT_LE(percent(t.false_switches), 2);
     flips_with_incumbent += t.flips_with_incumbent;
   }
