@@ -2,8 +2,8 @@
 // From an operation to what was decided about it: 128 bits of hash, open addressing, readers without a lock.
 //
 // Tables and decisions are only added while the memo lives, so what a reader has found stays there. A slot's key is
-// written before its decision is published and never changes. Bounded: when it is full, answers are looked up anew each
-// time.
+// written before its decision is published and never changes. Bounded: when it is full, new problems
+// get the default.
 #pragma once
 
 #include <atomic>

@@ -187,6 +187,7 @@ Request Tuner::request_for(const Key& key, const Watch& watch) {
   request.seed = watch.seed != 0 ? watch.seed : host::hash64(key.text());
   request.cancelled = watch.cancelled;
   request.oracle = oracle_for(device_);
+  request.distortion = tuning_->options().distortion;
   if (const auto before = store.find(key, fingerprint_); before && before->decided) request.incumbent = before->variant;
   request.priors = store.times(key, fingerprint_);
   request.blocked = store.blocked(key, fingerprint_);

@@ -25,6 +25,13 @@ Mode mode_of(const std::string& text) {
   refuse("BACKPLANE_TUNE", text, "is none of off, cached, on, force, locked");
 }
 
+Distortion distortion_of(const std::string& text) {
+  if (text == "none") return Distortion::none;
+  if (text == "inverse") return Distortion::inverse;
+  if (text == "random") return Distortion::random;
+  refuse("BACKPLANE_TUNE_DISTORT", text, "is none of none, inverse, random");
+}
+
 uint64_t milliseconds(std::string_view text, const std::string& all) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -70,6 +77,7 @@ TuningOptions TuningOptions::from_environment() {
     if (comma != std::string::npos)
       options.total_budget_ns = milliseconds(std::string_view(*text).substr(comma + 1), *text);
   }
+  if (const auto text = host::environment("BACKPLANE_TUNE_DISTORT")) options.distortion = distortion_of(*text);
   if (const auto text = host::environment("BACKPLANE_VARIANT")) options.pins = pins_of(*text);
   return options;
 }

@@ -52,6 +52,8 @@ constexpr EnvironmentVariable kTable[] = {
      "Choose kernels by what was measured: cached never measures, on measures what is missing, locked wants exact hits."},
     {"BACKPLANE_TUNE_BUDGET_MS", "milliseconds for one problem, or those and milliseconds in all: 500,60000", "500,60000",
      "How long on and force may measure."},
+    {"BACKPLANE_TUNE_DISTORT", "none, inverse, random", "none",
+     "For tests: measured times lie, so that any right kernel may win."},
     {"BACKPLANE_TUNE_RECORD", "a file", "", "Append the operations that ran, for backplane tune --from.", true},
     {"BACKPLANE_VARIANT", "operation=variant; ...", "",
      "Kernels that are used whatever was measured: matmul=tiled@*."},

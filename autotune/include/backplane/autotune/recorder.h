@@ -36,7 +36,7 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  /// BACKPLANE_TUNE_RECORD's; null when it is not set. Written at the end of the process, and now and then.
+  /// BACKPLANE_TUNE_RECORD's; null when it is not set. Written at the end of the process.
   static Recorder* instance();
 
   std::shared_ptr<Recorded> entry(const host::KernelOp& op, const std::string& device);

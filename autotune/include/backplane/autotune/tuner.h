@@ -57,7 +57,9 @@ struct TuningOptions {
   uint64_t key_budget_ns = 500'000'000;           ///< for one problem
   uint64_t total_budget_ns = 60'000'000'000;      ///< of this process
   std::vector<Pin> pins;
-  /// BACKPLANE_TUNE, BACKPLANE_TUNE_BUDGET_MS, BACKPLANE_VARIANT. Throws host::Error on a value that makes no sense.
+  Distortion distortion = Distortion::none;       ///< for tests: whichever variant wins, results stay right
+  /// BACKPLANE_TUNE, BACKPLANE_TUNE_BUDGET_MS, BACKPLANE_TUNE_DISTORT, BACKPLANE_VARIANT. Throws host::Error on a value
+  /// that makes no sense.
   static TuningOptions from_environment();
 };
 
