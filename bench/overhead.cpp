@@ -6,6 +6,7 @@
 #include "backplane/host/error.h"
 #include "rows.h"
 #include "kernels.h"
+#include "raw_replay.h"
 
 namespace backplane::bench {
 
@@ -54,13 +55,20 @@ Measurement graph_of_small_kernels(benchmark::State& state, int64_t nodes) {
       stream->finish();
     };
   };
-  const Measurement m =
-      measure({run(recorded), run(enqueued), run(fused)}, {.budget_s = 10, .cores = cores_used()});
+  std::vector<Contestant> contestants = {run(recorded), run(enqueued), run(fused)};
+  const host::DevicePtr device = device_under_test();
+  const Call raw = raw_replay(device->plugin_name(), device->info().name, static_cast<int>(nodes));
+  if (raw) contestants.push_back(raw);
+  const Measurement m = measure(contestants, {.budget_s = 10, .cores = cores_used()});
   const auto launches = static_cast<double>(recorded.plan->stats().nodes);
   state.counters["launches"] = launches;
   state.counters["us_per_kernel"] = m.of[0].median_ns * 1e-3 / launches;
   state.counters["enqueued_us_per_kernel"] = m.of[1].median_ns * 1e-3 / launches;
   state.counters["fused_us"] = m.of[2].median_ns * 1e-3;
+  if (raw) {
+    state.counters["raw_us_per_kernel"] = m.of[3].median_ns * 1e-3 / launches;
+    state.counters["of_raw"] = m.of[0].median_ns / m.of[3].median_ns;
+  }
   state.counters["fused_launches"] = static_cast<double>(fused.plan->stats().nodes);
   state.SetLabel(recorded.plan->stats().replays > 0 ? "replayed" : "not recorded by this device");
   return m;

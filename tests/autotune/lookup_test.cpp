@@ -281,17 +281,19 @@ TEST_F(LookUp, AnEarlierBuildsTimesAreTriedFirst) {
 TEST_F(LookUp, TheEnvironmentIsReadAndNonsenseRefused) {
   ::setenv("BACKPLANE_TUNE", "locked", 1);
   ::setenv("BACKPLANE_TUNE_BUDGET_MS", "20,3000", 1);
+  ::setenv("BACKPLANE_TUNE_DISTORT", "inverse", 1);
   ::setenv("BACKPLANE_VARIANT", "matmul=tiled@bm=64,bn=64; softmax=rows", 1);
   const TuningOptions options = TuningOptions::from_environment();
   EXPECT_EQ(options.mode, Mode::locked);
   EXPECT_EQ(options.key_budget_ns, 20'000'000u);
   EXPECT_EQ(options.total_budget_ns, 3'000'000'000u);
+  EXPECT_EQ(options.distortion, Distortion::inverse);
   ASSERT_EQ(options.pins.size(), 2u);
   EXPECT_EQ(options.pins[0].variant, "tiled@bm=64,bn=64");
   EXPECT_EQ(options.pins[1].operation, "softmax");
   for (const auto& [name, value] : std::vector<std::pair<const char*, const char*>>{
-           {"BACKPLANE_TUNE", "sometimes"}, {"BACKPLANE_TUNE_BUDGET_MS", "0"}, {"BACKPLANE_TUNE_BUDGET_MS", "1,x"},
-           {"BACKPLANE_VARIANT", "matmul"}, {"BACKPLANE_VARIANT", "flying=x"}}) {
+           {"BACKPLANE_TUNE", "sometimes"}, {"BACKPLANE_TUNE_DISTORT", "wild"}, {"BACKPLANE_TUNE_BUDGET_MS", "0"},
+           {"BACKPLANE_TUNE_BUDGET_MS", "1,x"}, {"BACKPLANE_VARIANT", "matmul"}, {"BACKPLANE_VARIANT", "flying=x"}}) {
     ::setenv(name, value, 1);
     EXPECT_THROW(TuningOptions::from_environment(), host::Error) << name << "=" << value;
     ::unsetenv(name);
