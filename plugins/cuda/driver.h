@@ -18,7 +18,7 @@ namespace backplane::cuda {
   X(CtxGetCurrent) X(CtxSetCurrent) X(MemGetInfo) X(MemAlloc) X(MemFree) X(MemHostAlloc) X(MemFreeHost)                 \
   X(MemHostRegister) X(MemHostUnregister) X(MemHostGetDevicePointer) X(MemcpyHtoDAsync) X(MemcpyDtoHAsync)              \
   X(MemcpyDtoDAsync) X(MemsetD8Async) X(MemsetD16Async) X(MemsetD32Async) X(MemsetD2D8Async) X(MemsetD2D32Async)        \
-  X(StreamCreate) X(StreamDestroy) X(StreamSynchronize) X(StreamQuery) X(StreamWaitEvent) X(StreamBeginCapture)         \
+  X(StreamCreate) X(StreamDestroy) X(StreamSynchronize) X(StreamWaitEvent) X(StreamBeginCapture)         \
   X(StreamEndCapture) X(GraphInstantiate) X(GraphLaunch) X(GraphDestroy) X(GraphExecDestroy) X(EventCreate)             \
   X(EventDestroy) X(EventRecord) X(EventRecordWithFlags) X(EventQuery) X(EventSynchronize) X(EventElapsedTime)          \
   X(ModuleLoadData) X(ModuleUnload) X(ModuleGetFunction) X(LaunchKernel)

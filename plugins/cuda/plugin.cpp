@@ -39,7 +39,6 @@ class Plugin {
   }
 
   static const void* extra_interface(std::string_view name) {
-    if (name == BP_INTERFACE_CAPTURE) return &capture_interface();
     if (name == BP_INTERFACE_TIMING) return &timing_interface();
     return nullptr;
   }

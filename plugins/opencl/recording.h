@@ -53,7 +53,4 @@ class Recording {
   std::vector<Step> steps_;
 };
 
-/// The table of bp.capture.
-const bp_capture_api& capture_interface();
-
 }  // namespace backplane::opencl

@@ -6,7 +6,6 @@
 
 namespace backplane::vulkan {
 
-const bp_capture_api& capture_interface();
 const bp_timing_api& timing_interface();
 
 }  // namespace backplane::vulkan

@@ -87,7 +87,6 @@ struct VulkanPlugin {
     return std::make_unique<VulkanDevice>(all, *compiler_, index);
   }
   static const void* extra_interface(std::string_view name) {
-    if (name == BP_INTERFACE_CAPTURE) return &capture_interface();
     if (name == BP_INTERFACE_TIMING) return &timing_interface();
     return nullptr;
   }

@@ -152,6 +152,9 @@ class Queue {
   void enqueue(const Kernel& kernel, const bp_view* inputs, const bp_view* outputs, const bp_view& workspace) {
     stream->enqueue(kernel, inputs, outputs, workspace);
   }
+  void begin_capture() { stream->capture_begin(); }
+  std::unique_ptr<Recording> end_capture() { return stream->capture_end(); }
+  void replay(const Recording& recording) { stream->replay(recording); }
   const std::shared_ptr<Stream> stream;
 };
 

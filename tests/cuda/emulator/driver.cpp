@@ -298,12 +298,6 @@ CUresult cuMemsetD2D32Async(CUdeviceptr to, size_t pitch, unsigned v, size_t w, 
 CUresult cuStreamCreate(CUstream* out, unsigned) { CALL("cuStreamCreate"); *out = new CUstream_st; return CUDA_SUCCESS; }
 CUresult cuStreamDestroy(CUstream stream) { delete stream; return CUDA_SUCCESS; }
 CUresult cuStreamSynchronize(CUstream stream) { CALL("cuStreamSynchronize"); return stick(run_until(stream->stream->here())); }
-CUresult cuStreamQuery(CUstream stream) {
-  CALL("cuStreamQuery");
-  int code = 0;
-  const bool done = step(stream->stream->here(), &code);
-  return code != 0 ? stick(code) : done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
-}
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
   CALL("cuStreamWaitEvent");
   if (stream->stream->capturing) {

@@ -11,7 +11,7 @@
 //     explicit MyPlugin(const sdk::Host& host);            // or a default constructor
 //     std::vector<bp_device_info> devices();               // `size` is filled in; throw BP_E_UNAVAILABLE when none
 //     std::unique_ptr<MyDevice> open(uint32_t index);
-//     static const void* extra_interface(std::string_view name);  // optional: tables for capture, timing, ... by hand
+//     static const void* extra_interface(std::string_view name);  // optional: other tables, by hand
 //   };
 //   struct MyDevice {
 //     using Buffer, Queue, Event, Kernel;
@@ -28,11 +28,13 @@
 //   };
 //   Buffer: void* data, or void* host_pointer(); NULL or absent: this memory has no host address.
 //   Queue: upload download copy fill flush finish(bp_error*) record wait enqueue(const Kernel&, ...), as HostQueue.
+//     optional, bp.capture: begin_capture(), std::unique_ptr<Recording> end_capture(), replay(Recording&).
 //   Event: bp_status sync(timeout, bp_error*).  Kernel: workspace, build_time_ns, variant, as HostKernel.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backplane/sdk/answers.hpp"
@@ -49,6 +51,10 @@ struct PluginInfo {
   const char* description;
   uint32_t min_host_minor = 0;
 };
+
+/// What a queue's end_capture() gives.
+template <class Queue>
+using RecordingOf = typename decltype(std::declval<Queue&>().end_capture())::element_type;
 
 template <class P>
 struct Thunks {
@@ -274,6 +280,30 @@ struct Thunks {
   }
   static void destroy_kernel(bp_kernel* kernel) noexcept { delete reinterpret_cast<Kernel*>(kernel); }
 
+  // bp.capture
+  static constexpr bool kHasCapture = requires(Queue& q) { q.begin_capture(); };
+  static bp_status begin_capture(bp_queue* queue, bp_error* error) noexcept {
+    return guard(error, [&] {
+      need(queue != nullptr, "[capture] queue is NULL");
+      if constexpr (kHasCapture) of(queue).begin_capture();
+    });
+  }
+  static bp_status end_capture(bp_queue* queue, bp_recording** out, bp_error* error) noexcept {
+    return guard(error, [&] {
+      need(queue != nullptr && out != nullptr, "[capture] queue or out is NULL");
+      if constexpr (kHasCapture) give(out, of(queue).end_capture());
+    });
+  }
+  static bp_status replay(bp_queue* queue, bp_recording* recording, bp_error* error) noexcept {
+    return guard(error, [&] {
+      need(queue != nullptr && recording != nullptr, "[capture] queue or recording is NULL");
+      if constexpr (kHasCapture) of(queue).replay(*reinterpret_cast<RecordingOf<Queue>*>(recording));
+    });
+  }
+  static void destroy_recording(bp_recording* recording) noexcept {
+    if constexpr (kHasCapture) delete reinterpret_cast<RecordingOf<Queue>*>(recording);
+  }
+
   // bp.interop and bp.telemetry
   static bp_status import_host(bp_device* device, void* data, uint64_t bytes, uint32_t access, bp_buffer** out,
                                bp_error* error) noexcept {
@@ -315,6 +345,8 @@ struct Thunks {
   static constexpr bp_interop_api kInterop{
       sizeof(bp_interop_api), BP_VERSION(1, 0), kHasImport ? import_host : nullptr, nullptr, nullptr, nullptr, nullptr,
       kHasNative ? native : nullptr};
+  static constexpr bp_capture_api kCapture{sizeof(bp_capture_api), BP_VERSION(1, 0), begin_capture, end_capture, replay,
+                                           destroy_recording};
   static constexpr bp_telemetry_api kTelemetry{sizeof(bp_telemetry_api), BP_VERSION(1, 0), sample};
 
   static const void* get_interface(bp_plugin*, const char* name, uint32_t min_version) noexcept {
@@ -324,6 +356,7 @@ struct Thunks {
     if (wanted == BP_INTERFACE_MEMORY) table = &kMemory;
     else if (wanted == BP_INTERFACE_QUEUE) table = &kQueue;
     else if (wanted == BP_INTERFACE_KERNELS) table = &kKernels;
+    else if (wanted == BP_INTERFACE_CAPTURE && kHasCapture) table = &kCapture;
     else if (wanted == BP_INTERFACE_INTEROP && (kHasImport || kHasNative)) table = &kInterop;
     else if (wanted == BP_INTERFACE_TELEMETRY && kHasTelemetry) table = &kTelemetry;
     if constexpr (requires { P::extra_interface(wanted); }) {
