@@ -81,7 +81,8 @@ bp_memory_usage Device::usage() const {
   size_t free = 0, total = 0;
   check(cu().MemGetInfo(&free, &total), "cuMemGetInfo");
   const uint64_t used = memory_->used(), reserved = memory_->reserved();
-  return {sizeof(bp_memory_usage), 0, used, free + (reserved > used ? reserved - used : 0)};
+  const uint64_t idle = reserved > used ? reserved - used : 0;
+  return {sizeof(bp_memory_usage), 0, used + staging_->used(), free + idle};
 }
 
 std::vector<bp_metric> Device::sample() {
