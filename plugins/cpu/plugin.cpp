@@ -121,6 +121,13 @@ class CpuDevice : public sdk::HostDevice {
     return {used};
   }
 
+  bp_timing_info timing_info() { return {sizeof(bp_timing_info), 64, 1.0, clock_resolution_ns()}; }
+  std::unique_ptr<Timer> create_timer(uint32_t stamps) { return std::make_unique<Timer>(stamps); }
+  void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns) {
+    *ticks = *host_ns = sdk::monotonic_ns();  // the same clock
+    *deviation_ns = 0;
+  }
+
  private:
   std::shared_ptr<MemoryPool> pool_;
   KernelCache cache_;
@@ -169,9 +176,6 @@ struct CpuPlugin {
   std::unique_ptr<CpuDevice> open(uint32_t index) {
     if (index != 0) throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[cpu] there is only device 0");
     return std::make_unique<CpuDevice>(settings_);
-  }
-  static const void* extra_interface(std::string_view name) {
-    return name == BP_INTERFACE_TIMING ? &timing_interface() : nullptr;
   }
 
  private:

@@ -16,9 +16,11 @@ Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml
   staging_ = make_pool(UINT64_MAX, UINT64_MAX);
   programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
   lt_ = std::make_unique<BlasLt>(host_);
+  clock_ = std::make_unique<Clock>(*this);
 }
 
 Device::~Device() {
+  clock_.reset();
   lt_.reset();
   programs_.reset();
   memory_.reset();
@@ -99,6 +101,11 @@ std::vector<bp_metric> Device::sample() {
   bytes("memory.device_total", total);
   nvml_.sample(entry_.info.pci, metrics);
   return metrics;
+}
+
+void Device::calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns) {
+  const Current current = enter();
+  clock_->calibrate(ticks, host_ns, deviation_ns);
 }
 
 std::unique_ptr<Queue> Device::create_queue() {

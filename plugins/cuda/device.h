@@ -8,8 +8,8 @@
 #include "backplane/sdk/answers.hpp"
 #include "devices.h"
 #include "lt.h"
-#include "queue.h"
 #include "telemetry.h"
+#include "timing.h"
 
 namespace backplane::cuda {
 
@@ -35,6 +35,10 @@ class Device {
   std::unique_ptr<Kernel> prepare(const bp_op& op, const char* variant);
   static void* native(void* handle, uint32_t what);
   std::vector<bp_metric> sample();
+  /// CUDA documents a resolution of about half a microsecond for events.
+  bp_timing_info timing_info() const { return {sizeof(bp_timing_info), 64, 1.0, 500.0}; }
+  std::unique_ptr<Timer> create_timer(uint32_t stamps) { return std::make_unique<Timer>(*this, *clock_, stamps); }
+  void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
 
   /// The context made current on this thread; throws once the device is lost.
   [[nodiscard]] Current enter() const;
@@ -63,6 +67,7 @@ class Device {
   std::shared_ptr<devicekit::Pool> memory_, staging_;  ///< the cap is on the device's
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<BlasLt> lt_;
+  std::unique_ptr<Clock> clock_;
   mutable std::atomic<bool> lost_{false};
   mutable std::mutex lost_mutex_;
   mutable std::string lost_text_;

@@ -7,7 +7,6 @@
 #include "backplane/sdk/plugin.hpp"
 #include "cuda_build_id.h"
 #include "device.h"
-#include "interfaces.h"
 
 namespace backplane::cuda {
 namespace {
@@ -36,11 +35,6 @@ class Plugin {
     if (!compiler_) compiler_.emplace(host_);
     if (!nvml_) nvml_.emplace(host_);
     return std::make_unique<Device>(host_, *compiler_, *nvml_, all[index]);
-  }
-
-  static const void* extra_interface(std::string_view name) {
-    if (name == BP_INTERFACE_TIMING) return &timing_interface();
-    return nullptr;
   }
 
  private:

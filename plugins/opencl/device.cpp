@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.h"
 
-#include <time.h>
-
 #include <algorithm>
 
 #include "backplane/codegen/answers.h"
+#include "backplane/sdk/plugin_timing.hpp"
 #include "status.h"
 
 namespace backplane::opencl {
-namespace {
-
-uint64_t monotonic_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(t.tv_nsec);
-}
-
-}  // namespace
 
 Device::Device(const sdk::Host& host, DeviceEntry entry) : host_(host), entry_(std::move(entry)) {
   cl_int code = CL_SUCCESS;
@@ -159,11 +149,11 @@ void Device::calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_n
   *deviation_ns = UINT64_MAX;
   for (int round = 0; round < 8; ++round) {  // the shortest round brackets the moment best
     cl_event event = nullptr;
-    const uint64_t before = monotonic_ns();
+    const uint64_t before = sdk::monotonic_ns();
     check(cl().EnqueueMarkerWithWaitList(service_queue_, 0, nullptr, &event), "clEnqueueMarkerWithWaitList");
     cl_ulong end = 0;
     cl_int code = cl().Finish(service_queue_);
-    const uint64_t after = monotonic_ns();
+    const uint64_t after = sdk::monotonic_ns();
     if (code == CL_SUCCESS) {
       code = cl().GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, nullptr);
     }

@@ -14,7 +14,7 @@
 #include "kernel.h"
 #include "memory.h"
 #include "programs.h"
-#include "queue.h"
+#include "timing.h"
 
 namespace backplane::opencl {
 
@@ -40,13 +40,14 @@ class Device {
   std::unique_ptr<Buffer> import_host(void* data, uint64_t bytes, uint32_t access);
   static void* native(void* handle, uint32_t what);
   std::vector<bp_metric> sample();
+  bp_timing_info timing_info() const { return {sizeof(bp_timing_info), 64, 1.0, entry_.profiling_resolution}; }
+  std::unique_ptr<Timer> create_timer(uint32_t stamps) { return std::make_unique<Timer>(*this, stamps); }
+  void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
 
   const DeviceEntry& entry() const { return entry_; }
   cl_context context() const { return context_; }
   /// A new in-order command queue.
   cl_command_queue new_command_queue(bool profiling);
-  /// One moment on the clock of event profiling and on CLOCK_MONOTONIC.
-  void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
 
   /// Throws once the device is lost.
   void need_usable() const {

@@ -8,7 +8,6 @@
 #include "device.h"
 #include "opencl_build_id.h"
 #include "recording.h"
-#include "timing.h"
 
 namespace backplane::opencl {
 namespace {
@@ -36,11 +35,6 @@ class Plugin {
                                                     "; there are " + std::to_string(all.size()));
     }
     return std::make_unique<Device>(host_, all[index]);
-  }
-
-  static const void* extra_interface(std::string_view name) {
-    if (name == BP_INTERFACE_TIMING) return &timing_interface();
-    return nullptr;
   }
 
  private:

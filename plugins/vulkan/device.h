@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backplane/sdk/answers.hpp"
-#include "queue.h"
+#include "timing.h"
 
 namespace backplane::vulkan {
 
@@ -29,11 +29,16 @@ class VulkanDevice {
   void variants(const bp_op& op, std::vector<bp_variant>& list);
   std::unique_ptr<Kernel> prepare(const bp_op& op, const char* variant);
   std::vector<bp_metric> sample();
+  bp_timing_info timing_info();
+  std::unique_ptr<Timer> create_timer(uint32_t stamps);
+  void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
   static void* native(void* handle, uint32_t what);
 
   Gpu& gpu() { return gpu_; }
 
  private:
+  void need_timestamps();  ///< throws BP_E_UNSUPPORTED without
+
   Gpu gpu_;
   Memory memory_;
   Pipelines pipelines_;

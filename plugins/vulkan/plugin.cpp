@@ -7,7 +7,6 @@
 
 #include "backplane/sdk/plugin.hpp"
 #include "device.h"
-#include "interfaces.h"
 #include "vulkan_build_id.h"
 
 namespace backplane::vulkan {
@@ -85,10 +84,6 @@ struct VulkanPlugin {
                                                     std::to_string(all.adapters().size()));
     }
     return std::make_unique<VulkanDevice>(all, *compiler_, index);
-  }
-  static const void* extra_interface(std::string_view name) {
-    if (name == BP_INTERFACE_TIMING) return &timing_interface();
-    return nullptr;
   }
 
  private:

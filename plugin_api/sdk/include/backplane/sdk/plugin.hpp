@@ -25,10 +25,14 @@
 //     std::unique_ptr<Buffer> import_host(void*, uint64_t, uint32_t);         // optional, bp.interop
 //     void* native(void* handle, uint32_t what);                              // optional, bp.interop
 //     std::vector<bp_metric> sample();                                        // optional, bp.telemetry
+//     std::unique_ptr<Timer> create_timer(uint32_t stamps);                   // optional, bp.timing, with
+//     bp_timing_info timing_info();
+//     void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);  // optional
 //   };
 //   Buffer: void* data, or void* host_pointer(); NULL or absent: this memory has no host address.
 //   Queue: upload download copy fill flush finish(bp_error*) record wait enqueue(const Kernel&, ...), as HostQueue.
 //     optional, bp.capture: begin_capture(), std::unique_ptr<Recording> end_capture(), replay(Recording&).
+//   Timer: stamp(Queue&, index), bp_status read(first, count, uint64_t* ticks, bp_error*); indices arrive checked.
 //   Event: bp_status sync(timeout, bp_error*).  Kernel: workspace, build_time_ns, variant, as HostKernel.
 #pragma once
 
@@ -40,6 +44,7 @@
 #include "backplane/sdk/answers.hpp"
 #include "backplane/sdk/negotiate.hpp"
 #include "backplane/sdk/op.hpp"
+#include "backplane/sdk/plugin_timing.hpp"
 #include "backplane/sdk/validate.hpp"
 
 namespace backplane::sdk {
@@ -334,6 +339,7 @@ struct Thunks {
   static constexpr bool kHasImport = requires(Device& d) { d.import_host(nullptr, 0, 0); };
   static constexpr bool kHasNative = requires { Device::native(nullptr, 0); };
   static constexpr bool kHasTelemetry = requires(Device& d) { d.sample(); };
+  static constexpr bool kHasTiming = requires(Device& d) { d.create_timer(0u); };
 
   static constexpr bp_memory_api kMemory{sizeof(bp_memory_api), BP_VERSION(1, 0), alloc, free_buffer, host_pointer,
                                          kHasUsage ? usage : nullptr};
@@ -359,6 +365,9 @@ struct Thunks {
     else if (wanted == BP_INTERFACE_CAPTURE && kHasCapture) table = &kCapture;
     else if (wanted == BP_INTERFACE_INTEROP && (kHasImport || kHasNative)) table = &kInterop;
     else if (wanted == BP_INTERFACE_TELEMETRY && kHasTelemetry) table = &kTelemetry;
+    if constexpr (kHasTiming) {
+      if (wanted == BP_INTERFACE_TIMING) table = &TimingThunks<Device>::kTable;
+    }
     if constexpr (requires { P::extra_interface(wanted); }) {
       if (table == nullptr) table = P::extra_interface(wanted);
     }
