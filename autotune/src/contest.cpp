@@ -68,19 +68,21 @@ class Race {
     return true;
   }
 
-  /// Two samples of each in two passes; the better one counts, so that a cold start or one interruption throws nobody
-  /// out.
+  /// Two samples of each in two passes, and a third of those that would leave; the best one counts, so that neither a cold
+  /// start nor interruptions throw anybody out.
   bool first_looks() {
     std::vector<double> looks(contestants_.size(), std::numeric_limits<double>::infinity());
-    for (int pass = 0; pass < 2; ++pass) {
+    const auto least = [&] { return *std::min_element(looks.begin(), looks.end()); };
+    for (int pass = 0; pass < 3; ++pass) {
+      const double enough = pass < 2 ? 0 : rules_.hopeless * least();
       for (size_t i = 0; i < contestants_.size(); ++i) {
-        if (!alive(i)) continue;
+        if (!alive(i) || looks[i] <= enough) continue;
         double ns = 0;
         if (!take(i, race_deadline_, ns)) return false;
         if (ns > 0) looks[i] = std::min(looks[i], ns);
       }
     }
-    const double best = *std::min_element(looks.begin(), looks.end());
+    const double best = least();
     for (size_t i = 0; i < contestants_.size(); ++i) {
       Standing& standing = result_.standings[i];
       if (!alive(i)) continue;
@@ -205,7 +207,7 @@ class Race {
   void confirm(size_t pick) {
     // Fresh samples: what made the leader a leader does not count.
     const size_t leader = lanes_[leader_].contestant;
-    const double margin = std::log1p(has_incumbent_ ? rules_.incumbent_margin : rules_.margin);
+    const double margin = std::log1p(rules_.margin);
     const double z = has_incumbent_ ? rules_.incumbent_z : rules_.confirm_z;
     std::vector<Lane> lanes;
     for (size_t contestant : {present_, pick, leader, baseline_}) {
@@ -224,8 +226,8 @@ class Race {
     const auto twin = [&] { return trimmed_interval(ratios(lanes.back(), lane_of(lanes, baseline_)), 1.96); };
     // What the twin shows is what a difference can come from without being one.
     const auto accepts = [&](const Interval& ci) {
-      return ci.mean > ci.half_width() * sureness(lanes[0].logs.size()) && ci.mean > margin &&
-             ci.mean > 2 * std::fabs(twin().mean);
+      const double low = ci.mean - ci.half_width() * sureness(lanes[0].logs.size());
+      return low > (has_incumbent_ ? margin : 0) && ci.mean > margin && ci.mean > 2 * std::fabs(twin().mean);
     };
     bool time_left = true, settled = false;
     size_t winner = present_;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The race itself, over anything that can be timed: a device, or a simulation in a test.
 //
-// Stages: first looks (two samples each; what is more than 2 x the best leaves) -> rounds (every contestant once, in
-// random order, compared by the logarithm of time ratios within a round, so that drift cancels; losers leave by their
-// confidence interval) -> pick within the class of equals -> confirmation of the pick against the present choice on
-// fresh samples, because the one that looks best among many was also lucky. A hidden twin of the baseline takes part
-// throughout and shows what the noise alone does. It does not check results.
+// Stages: first looks (two samples each, a third of those that seem slow; what is more than 2 x the best leaves) ->
+// rounds (every contestant once, in random order, compared by the logarithm of time ratios within a round, so that
+// drift cancels; losers leave by their confidence interval) -> pick within the class of equals -> confirmation of the
+// pick against the present choice on fresh samples, because the one that looks best among many was also lucky. A hidden
+// twin of the baseline takes part throughout and shows what the noise alone does. It does not check results.
 #pragma once
 
 #include <cstdint>
@@ -56,7 +56,9 @@ struct Rules {
   uint32_t confirm_block = 8, max_confirm_rounds = 128;
   double error_rate = 0.02;  ///< of the eliminations of one race, all together
   double confirm_z = 2.33;
-  double incumbent_margin = 0.03, incumbent_z = 3;  ///< the same where the present choice was measured before
+  /// A present choice that was measured before is evidence, too: it leaves only when the whole interval of the gain,
+  /// this wide, lies beyond the margin.
+  double incumbent_z = 3;
   double race_share = 0.6;  ///< of the time until the deadline, so that confirmation has some left
   uint64_t seed = 1;
   int64_t deadline_ns = std::numeric_limits<int64_t>::max();
