@@ -7,6 +7,7 @@
 // rates in 10^9 a second, shares and errors are fractions of 1.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -154,12 +155,26 @@ std::optional<double> gb_per_s(const Row& row);
 /// Value of a named dimension.
 std::optional<int64_t> dimension(const Row& row, std::string_view name);
 
-/// The words of the files: "default", "measured", "host" ...
-std::string_view name_of(CeilingKind kind);
-std::string_view name_of(Choice choice);
-std::string_view name_of(Status status);
-std::string_view name_of(Clock clock);
-std::string_view name_of(Bound bound);
+/// The words of the files, in the order of the enumerators.
+template <class E>
+inline constexpr int kNames = 0;
+template <>
+inline constexpr std::array<std::string_view, 6> kNames<CeilingKind> = {"fma",   "matrix", "read",
+                                                                        "write", "copy",   "launch"};
+template <>
+inline constexpr std::array<std::string_view, 4> kNames<Choice> = {"default", "tuned", "variant", "peer"};
+template <>
+inline constexpr std::array<std::string_view, 7> kNames<Status> = {"measured", "refused", "wrong",     "failed",
+                                                                   "lost",     "skipped", "unmeasured"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Clock> = {"host", "device"};
+template <>
+inline constexpr std::array<std::string_view, 4> kNames<Bound> = {"unknown", "compute", "memory", "launch"};
+
+template <class E>
+constexpr std::string_view name_of(E value) {
+  return kNames<E>.at(static_cast<size_t>(value));
+}
 
 /// What makes a row the same in two runs: "matmul/256x256x256 f32 cpu:0 tuned"; the variant is part of it only for
 /// Choice::variant and Choice::peer.

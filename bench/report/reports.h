@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run in the forms that people and programs read. What was not measured is "—" (in CSV: an empty field with a status).
+#pragma once
+
+#include <string>
+
+#include "report/results.h"
+
+namespace backplane::bench::report {
+
+/// Plain text with aligned columns; lines may be long.
+std::string terminal(const Run& run);
+/// One line a row, every field of it but the samples; headings carry the units. RFC 4180, UTF-8.
+std::string csv(const Run& run);
+std::string markdown(const Run& run);
+/// One self-contained page: no network, no script, below 2 MB for 5,000 rows.
+std::string html(const Run& run);
+
+}  // namespace backplane::bench::report
