@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "backplane/autotune/race.h"
 #include "backplane/host/error.h"
 #include "backplane/sdk/walk.h"
 #include "bounds.h"
@@ -146,6 +147,12 @@ Problem::Problem(host::DevicePtr device, host::DevicePtr oracle, const bp_op& op
     inputs_[i].bytes = given[i];
   }
   if (given.empty()) derive(oracle_, op, inputs_);
+}
+
+std::vector<std::vector<std::byte>> suitable_inputs(const host::DevicePtr& oracle, const bp_op& op, uint64_t seed) {
+  std::vector<std::vector<std::byte>> values;
+  for (const Memory& memory : Problem(oracle, oracle, op, seed, {}).inputs()) values.push_back(memory.bytes);
+  return values;
 }
 
 const Expected& Problem::expected() {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -26,6 +27,7 @@ struct Progress {
   std::string variant;      ///< the one at work; empty in a race
   size_t done = 0, of = 0;  ///< candidates checked; rounds raced
   uint64_t spent_ns = 0, budget_ns = 0;
+  uint64_t build_ns = 0;    ///< off the budget so far: builds and right results
 };
 
 /// Test hook: what is done to every measured time. The choice changes, nothing else may.
@@ -34,6 +36,7 @@ enum class Distortion { none, inverse, random };
 struct Request {
   uint64_t budget_ns = 500'000'000;           ///< launches and checks; overrun by at most one launch
   uint64_t build_budget_ns = 20'000'000'000;  ///< preparing, all variants together; checked before each
+  uint64_t total_ns = UINT64_MAX;             ///< all of it, builds and right results too; overrun by at most one of them
   uint64_t max_build_ns = 10'000'000'000;     ///< a variant that takes longer to prepare is `slow_build`
   uint64_t hang_ns = 10'000'000'000;          ///< a launch that takes longer is given up as `hung`
   uint64_t seed = 1;                          ///< of inputs and of the order within rounds
@@ -48,6 +51,8 @@ struct Request {
   /// Variants with BP_VARIANT_RISKY are first tried by this, in a child process; it returns `raced` when all went well
   /// and says in `reason` what did not. Null: they are skipped.
   std::function<Verdict(const bp_op& op, const std::string& variant, std::string& reason)> try_risky;
+  /// A process died while variants of this problem raced, and none was at fault before: all but the default are risky.
+  bool suspicious = false;
   const std::atomic<bool>* cancelled = nullptr;  ///< looked at before each launch
   std::function<void(const Progress&)> progress;
   std::function<int64_t()> now_ns;  ///< clock of the budget; null: the host's monotonic clock
@@ -57,5 +62,9 @@ struct Request {
 /// The policy is the op's: math_mode, deterministic, max_workspace. Throws host::Error when the device does not do the
 /// op.
 Outcome tune(const host::DevicePtr& device, const bp_op& op, const Request& request = {});
+
+/// What tune() takes when it is given no inputs: random values that suit the operation, each input's memory from its
+/// lowest element to its highest. What has to be another operation's result is computed by `oracle`.
+std::vector<std::vector<std::byte>> suitable_inputs(const host::DevicePtr& oracle, const bp_op& op, uint64_t seed);
 
 }  // namespace backplane::autotune
