@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The clock of a tuning's budget: it stands still while kernels are built, also where a driver does that at their first
-// launch, and while right results are computed.
+// launch, and while right results are computed. What that takes counts against the time in all.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,16 @@ class Budget {
   }
   /// Takes time off the clock afterwards.
   void credit(uint64_t ns) { excluded_ns_ += ns; }
-  int64_t deadline(double share) const { return static_cast<int64_t>(static_cast<double>(request_.budget_ns) * share); }
+  /// On clock(): that share of the budget, or earlier where what is left of the time in all needs that.
+  int64_t deadline(double share) const {
+    const auto budget = static_cast<double>(request_.budget_ns);
+    return static_cast<int64_t>(std::min(budget * share, static_cast<double>(clock()) + left_in_all(share)));
+  }
+  /// Of the time in all, when what comes after that share of the budget is kept.
+  double left_in_all(double share) const {
+    const auto budget = static_cast<double>(request_.budget_ns), total = static_cast<double>(request_.total_ns);
+    return total - static_cast<double>(now_() - start_ns_) - (1 - share) * std::min(budget, total);
+  }
   bool cancelled() const {
     return request_.cancelled != nullptr && request_.cancelled->load(std::memory_order_relaxed);
   }

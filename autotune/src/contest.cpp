@@ -68,8 +68,8 @@ class Race {
     return true;
   }
 
-  /// Two samples of each in two passes, and a third of those that would leave; the best one counts, so that neither a cold
-  /// start nor interruptions throw anybody out.
+  /// Two samples of each in two passes, and a third of those that would leave; the best one counts, so that neither a
+  /// cold start nor interruptions throw anybody out.
   bool first_looks() {
     std::vector<double> looks(contestants_.size(), std::numeric_limits<double>::infinity());
     const auto least = [&] { return *std::min_element(looks.begin(), looks.end()); };

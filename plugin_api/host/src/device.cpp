@@ -53,6 +53,7 @@ Device::~Device() {
 
 const std::string& Device::plugin_name() const { return plugin_->name; }
 const std::string& Device::plugin_build_id() const { return plugin_->build_id; }
+const std::filesystem::path& Device::plugin_path() const { return plugin_->path; }
 
 Buffer Device::alloc(uint64_t bytes, uint32_t kind) {
   bp_error error = make_error();

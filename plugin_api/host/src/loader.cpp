@@ -110,7 +110,7 @@ void load_steps(Plugin& plugin, const std::filesystem::path& path, const StageOb
 std::shared_ptr<Plugin> load_plugin(const std::filesystem::path& path, const std::string& name,
                                     const std::filesystem::path& cache_directory, const StageObserver& at) {
   // The services stay valid even when loading fails: the plugin has seen the table and may have kept it.
-  Plugin* plugin = &keep(std::make_unique<Plugin>(name, cache_directory));
+  Plugin* plugin = &keep(std::make_unique<Plugin>(name, path, cache_directory));
   const auto undo = [&] {
     if (plugin->instance != nullptr) plugin->api.destroy(std::exchange(plugin->instance, nullptr));
   };

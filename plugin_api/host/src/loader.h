@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backplane/host/device.h"
@@ -19,9 +20,11 @@ namespace backplane::host {
 /// handlers) lives in the library's code, and drivers do not like to be shut down while a process ends.
 class Plugin {
  public:
-  explicit Plugin(const std::string& name, const std::filesystem::path& cache_directory)
-      : name(name), services(name, cache_directory) {}
-  std::string name, version, build_id, description;
+  Plugin(const std::string& name, std::filesystem::path path, const std::filesystem::path& cache_directory)
+      : name(name), path(std::move(path)), services(name, cache_directory) {}
+  std::string name;
+  std::filesystem::path path;
+  std::string version, build_id, description;
   Services services;
   bp_plugin_api api{};
   bp_plugin* instance = nullptr;

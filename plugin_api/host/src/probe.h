@@ -2,10 +2,8 @@
 // Load a plugin in a child process first, under a time limit, so that one that crashes, hangs or ends its process does
 // not take this one along.
 //
-// Stages: spawn backplane-probe (own process group, stdio captured) -> collect its report and the tail of what it
-// prints
-// -> at the time limit kill the group -> tell crash, exit, hang and garbage apart. It protects against accidents, not
-// against attackers: the child has the rights of this process, and a plugin that behaves is loaded here afterwards.
+// Stages: run backplane-probe (child_process.h) -> read its report -> tell crash, exit, hang and garbage apart. A
+// plugin that behaves is loaded here afterwards.
 #pragma once
 
 #include <filesystem>

@@ -36,7 +36,7 @@ enum class Distortion { none, inverse, random };
 struct Request {
   uint64_t budget_ns = 500'000'000;           ///< launches and checks; overrun by at most one launch
   uint64_t build_budget_ns = 20'000'000'000;  ///< preparing, all variants together; checked before each
-  uint64_t total_ns = UINT64_MAX;             ///< all of it, builds and right results too; overrun by at most one of them
+  uint64_t total_ns = UINT64_MAX;             ///< with builds and right results; overrun by at most one of those
   uint64_t max_build_ns = 10'000'000'000;     ///< a variant that takes longer to prepare is `slow_build`
   uint64_t hang_ns = 10'000'000'000;          ///< a launch that takes longer is given up as `hung`
   uint64_t seed = 1;                          ///< of inputs and of the order within rounds

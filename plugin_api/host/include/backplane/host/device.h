@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -103,6 +104,7 @@ class Device : public std::enable_shared_from_this<Device> {
   const std::string& name() const { return name_; }
   const std::string& plugin_name() const;
   const std::string& plugin_build_id() const;
+  const std::filesystem::path& plugin_path() const;
   const bp_device_info& info() const { return info_; }
   bool has(uint32_t device_flag) const { return (info_.flags & device_flag) != 0; }
 
