@@ -151,7 +151,8 @@ Problem::Problem(host::DevicePtr device, host::DevicePtr oracle, const bp_op& op
 
 std::vector<std::vector<std::byte>> suitable_inputs(const host::DevicePtr& oracle, const bp_op& op, uint64_t seed) {
   std::vector<std::vector<std::byte>> values;
-  for (const Memory& memory : Problem(oracle, oracle, op, seed, {}).inputs()) values.push_back(memory.bytes);
+  const Problem problem(oracle, oracle, op, seed, {});
+  for (const Memory& memory : problem.inputs()) values.push_back(memory.bytes);
   return values;
 }
 
