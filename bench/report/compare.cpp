@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/compare.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "report/statistics.h"
+#include "report/words.h"
+
+namespace backplane::bench::report {
+
+namespace {
+
+/// Repetitions of a row become stretches of the first one.
+void merge_repetitions(Run& run) {
+  std::map<std::string, size_t> first;
+  std::vector<Row> rows;
+  for (Row& row : run.rows) {
+    const auto [at, is_new] = first.emplace(identity(row), rows.size());
+    if (is_new) {
+      rows.push_back(std::move(row));
+      continue;
+    }
+    Row& into = rows[at->second];
+    if (row.status != Status::measured) continue;
+    if (into.status != Status::measured) {
+      into = std::move(row);
+      continue;
+    }
+    for (Row* r : {&into, &row})
+      if (r->stretches.empty()) r->stretches = {static_cast<int64_t>(r->samples_ns.size())};
+    into.samples_ns.insert(into.samples_ns.end(), row.samples_ns.begin(), row.samples_ns.end());
+    into.stretches.insert(into.stretches.end(), row.stretches.begin(), row.stretches.end());
+    into.samples += row.samples;
+    into.quiet = into.quiet && row.quiet;
+    if (!into.samples_ns.empty()) into.median_ns = median(into.samples_ns);
+  }
+  run.rows = std::move(rows);
+}
+
+uint64_t seed_of(const std::string& text) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
+}
+
+struct Deviations {
+  double log_ratio = 0;
+  double sampling = 0;
+};
+
+Deviations deviations(const Pair& pair, const std::string& name) {
+  Deviations d;
+  double squares = 0;
+  for (const Row* row : {pair.before, pair.after}) {
+    const double sign = row == pair.after ? 1 : -1;
+    d.log_ratio += sign * std::log(median(row->samples_ns));
+    const double own = bootstrap_deviation(row->samples_ns, row->stretches, seed_of(name) + (sign > 0 ? 1 : 0));
+    squares += own * own;
+  }
+  d.sampling = std::sqrt(squares);
+  return d;
+}
+
+/// What a device's medians differ by from run to run. Two sources, the larger counts: what the runs say themselves, and
+/// how far the log-ratios of all pairs lie apart beyond their own scatter. The second takes a change of less than half of
+/// the cases for what it is, and a change of all of them alike does not disappear in it. `scatter` is the usual one.
+double noise_between(const Run& before, const Run& after, const std::vector<Deviations*>& of_device, double scatter) {
+  const double a = before.environment.noise_floor.value_or(0), b = after.environment.noise_floor.value_or(0);
+  const double noise = std::max(std::sqrt(a * a + b * b), kLeastNoise);
+  constexpr size_t kFewestPairs = 8;
+  if (of_device.size() < kFewestPairs) return noise;
+  std::vector<double> ratios;
+  for (const Deviations* d : of_device) ratios.push_back(d->log_ratio);
+  const double all = robust_deviation(ratios);
+  return std::max(noise, std::sqrt(std::max(0.0, all * all - scatter * scatter)));
+}
+
+/// Three stretches say little about their own scatter: it is drawn half way to what is usual on the device, as moderated
+/// t statistics do (Smyth 2004). Returns the usual one.
+double moderate(const std::vector<Deviations*>& of_device) {
+  std::vector<double> samplings;
+  for (const Deviations* d : of_device) samplings.push_back(d->sampling);
+  const double usual = median(std::move(samplings));
+  for (Deviations* d : of_device) d->sampling = std::sqrt((d->sampling * d->sampling + usual * usual) / 2);
+  return usual;
+}
+
+void judge(Pair& pair, const Deviations& d, double noise, double adjusted_p) {
+  const double total = std::sqrt(d.sampling * d.sampling + noise * noise);
+  pair.ratio = std::exp(d.log_ratio);
+  pair.interval = {std::exp(d.log_ratio - kTFor95Percent * total), std::exp(d.log_ratio + kTFor95Percent * total)};
+  if (adjusted_p < kFalseShare && std::abs(d.log_ratio) > 2 * noise) {
+    pair.verdict = d.log_ratio < 0 ? Verdict::faster : Verdict::slower;
+  } else if (pair.interval.low > 1 - kSame && pair.interval.high < 1 + kSame) {
+    pair.verdict = Verdict::same;
+  } else {
+    pair.why = d.sampling > noise ? fmt::format("samples scatter by {}", percent_text(d.sampling))
+                                  : fmt::format("runs differ by {}", percent_text(noise));
+  }
+}
+
+void note_differences(Comparison& result, const Run& before, const Run& after) {
+  const auto note = [&](const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b) result.differences.push_back(fmt::format("{}: {} and {}", what, text_or_absent(a), text_or_absent(b)));
+  };
+  const Environment &a = before.environment, &b = after.environment;
+  note("processor", a.cpu_model, b.cpu_model);
+  note("cores", std::to_string(a.cores), std::to_string(b.cores));
+  note("threads", std::to_string(a.threads), std::to_string(b.threads));
+  note("system", a.system, b.system);
+  note("governor", a.governor, b.governor);
+  note("build", a.build, b.build);
+  for (const Device& one : before.devices) {
+    for (const Device& other : after.devices) {
+      if (one.id != other.id) continue;
+      note(one.id, one.name, other.name);
+      note(one.id + " driver", one.driver, other.driver);
+    }
+  }
+}
+
+/// Pairs, and the rows without a partner.
+Comparison paired(Run& before, Run& after) {
+  Comparison result;
+  note_differences(result, before, after);
+  std::map<std::string, const Row*> old;
+  for (const Row& row : before.rows) old[identity(row)] = &row;
+  for (const Row& row : after.rows) {
+    const auto found = old.find(identity(row));
+    const bool was = found != old.end() && found->second->status == Status::measured;
+    const bool is = row.status == Status::measured;
+    if (was && is) result.pairs.push_back({found->second, &row, 1, {}, Verdict::ambiguous, {}});
+    if (was && !is) result.vanished.push_back(&row);
+    if (!was && is) result.appeared.push_back(&row);
+    if (found == old.end()) ++result.unpaired;
+    else old.erase(found);
+  }
+  result.unpaired += old.size();
+  return result;
+}
+
+}  // namespace
+
+Comparison compare(Run& before, Run& after) {
+  merge_repetitions(before);
+  merge_repetitions(after);
+  Comparison result = paired(before, after);
+  std::vector<Pair*> judged;
+  std::vector<Deviations> measured;
+  for (Pair& pair : result.pairs) {
+    if (std::min(pair.before->samples_ns.size(), pair.after->samples_ns.size()) < kFewestSamples) {
+      pair.ratio = pair.after->median_ns.value_or(1) / pair.before->median_ns.value_or(1);
+      pair.interval = {0, INFINITY};
+      pair.why = fmt::format("fewer than {} samples", kFewestSamples);
+      continue;
+    }
+    judged.push_back(&pair);
+    measured.push_back(deviations(pair, identity(*pair.after)));
+  }
+  std::map<std::string, std::vector<Deviations*>> by_device;
+  for (size_t i = 0; i < judged.size(); ++i) by_device[judged[i]->after->device].push_back(&measured[i]);
+  for (const auto& [device, list] : by_device)
+    result.run_noise[device] = noise_between(before, after, list, moderate(list));
+
+  std::vector<double> p_values, noises;
+  for (size_t i = 0; i < judged.size(); ++i) {
+    // Rounds on a busy machine are worth less: what other programs do differs from run to run more than anything else.
+    const bool quiet = judged[i]->before->quiet && judged[i]->after->quiet;
+    noises.push_back(result.run_noise[judged[i]->after->device] * (quiet ? 1 : 3));
+    p_values.push_back(two_sided_p(measured[i].log_ratio / std::hypot(measured[i].sampling, noises[i])));
+  }
+  const std::vector<double> adjusted = adjusted_for_many(p_values);
+  for (size_t i = 0; i < judged.size(); ++i) judge(*judged[i], measured[i], noises[i], adjusted[i]);
+  return result;
+}
+
+bool is_confirmed_slowdown(const Pair& pair, double share) {
+  return pair.verdict == Verdict::slower && pair.interval.low > 1 + share;
+}
+
+}  // namespace backplane::bench::report
