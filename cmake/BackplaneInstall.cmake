@@ -30,7 +30,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/BackplaneConfig.cmake ${CMAKE_CURRENT_
 configure_file(cmake/backplane-plugin.pc.in backplane-plugin.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/backplane-plugin.pc DESTINATION ${BACKPLANE_PKGCONFIG_DIR} COMPONENT sdk)
 
-# --- runtime: the plugins and backplane-probe install themselves ----------------------------------------------------------
+# --- runtime: the plugins and the two helpers install themselves ----------------------------------------------------------
 if(TARGET backplane_cli)
   set_target_properties(backplane_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   install(TARGETS backplane_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // No faulty variant is chosen, however fast it seems, and each is told apart by its verdict.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ostream>
 
+#include "backplane/autotune/trial.h"
 #include "plugins/virtual_clock/faults.h"
 #include "virtual_device.h"
 
@@ -28,23 +27,8 @@ struct FaultProduct : Product {
   }
 };
 
-/// The devices here are host memory and start no threads, so a fork can use them.
-Verdict in_child(const host::DevicePtr& device, const bp_op& op, const std::string& variant, std::string& reason) {
-  const pid_t child = fork();
-  if (child == 0) {
-    autotune::Request request = virtual_request(device);
-    request.try_risky = [](const bp_op&, const std::string&, std::string&) { return Verdict::raced; };
-    const Outcome outcome = autotune::tune(device, op, request);
-    const Candidate* row = outcome.find(variant);
-    _exit(row != nullptr ? static_cast<int>(row->verdict) : 255);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFSIGNALED(status)) {
-    reason = "ended by signal " + std::to_string(WTERMSIG(status));
-    return Verdict::crashed;
-  }
-  return static_cast<Verdict>(WEXITSTATUS(status));
+autotune::TryRisky in_child(const host::DevicePtr& device) {
+  return autotune::trial_in_child(device, reference_device(), {.executable = TRIAL_EXECUTABLE, .hang_ns = 200'000'000});
 }
 
 class Faulty : public testing::TestWithParam<FaultyVariant> {};
@@ -55,9 +39,7 @@ TEST_P(Faulty, IsNamedAndNotChosen) {
   const FaultProduct product;
   autotune::Request request = virtual_request(device);
   request.budget_ns = 60'000'000'000;  // waiting for one that hangs costs 10 s of it
-  request.try_risky = [&](const bp_op& op, const std::string& variant, std::string& reason) {
-    return in_child(device, op, variant, reason);
-  };
+  request.try_risky = in_child(device);
   const Outcome outcome = autotune::tune(device, product.op, request);
   const Candidate* row = outcome.find(fault.name);
   ASSERT_NE(row, nullptr);
@@ -100,6 +82,36 @@ TEST(Faults, RiskyOnesAreLeftAloneWithoutAChild) {
   const Outcome outcome = autotune::tune(device, product.op, virtual_request(device));
   EXPECT_EQ(outcome.find("crashes")->verdict, Verdict::skipped);
   EXPECT_EQ(outcome.chosen, "good");
+}
+
+/// Where a process died in a race, nobody knows by whom: each is tried in a child then, and those that pass are raced.
+TEST(Faults, UnderSuspicionAllAreTriedInAChild) {
+  const host::DevicePtr device = virtual_device("noise-none");
+  const Product product(3, 4, 5);
+  autotune::Request request = virtual_request(device);
+  const std::string best = autotune::tune(device, product.op, request).chosen;
+  std::vector<std::string> tried;
+  request.suspicious = true;
+  request.try_risky = [&, child = in_child(device)](const bp_op& op, const std::string& variant, std::string& reason) {
+    tried.push_back(variant);
+    return child(op, variant, reason);
+  };
+  const Outcome outcome = autotune::tune(device, product.op, request);
+  EXPECT_EQ(outcome.chosen, best);
+  EXPECT_EQ(tried.size(), outcome.candidates.size() - 1) << "all but the default";
+}
+
+TEST(Faults, ATrialThatCannotBeMadeIsNotAnAcquittal) {
+  const host::DevicePtr device = virtual_device("fault-crashes");
+  const FaultProduct product;
+  std::string reason;
+  const auto missing = autotune::trial_in_child(device, nullptr, {.executable = "/nowhere/backplane-trial"});
+  EXPECT_EQ(missing(product.op, "crashes", reason), Verdict::skipped);
+  EXPECT_NE(reason, "");
+  EXPECT_EQ(in_child(device)(product.op, "not a variant", reason), Verdict::failed);
+  bp_op custom = product.op;
+  custom.code = BP_OP_CUSTOM;
+  EXPECT_EQ(in_child(device)(custom, "crashes", reason), Verdict::skipped);
 }
 
 }  // namespace

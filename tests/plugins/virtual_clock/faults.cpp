@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "faults.h"
 
+#include <unistd.h>
+
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -138,6 +141,13 @@ const FaultyVariant kFaults[] = {
     {"forbidden-tf32", "policy", [](const Launch& l) { l.multiply(); }, 0, BP_NOTE_TF32},
     {"leaks", "leaks", [](const Launch& l) { l.multiply(); *l.leaked += 4096; }},
     {"crashes", "crashed", [](const Launch&) { std::abort(); }, BP_VARIANT_RISKY},
+    {"crashes-later", "crashed",
+     [](const Launch& l) { l.multiply(); if (later(l, kAfterGate)) std::raise(SIGSEGV); }, BP_VARIANT_RISKY},
+    {"crashes-when-built", "crashed", nullptr, BP_VARIANT_RISKY, 0, BP_DETERMINISM_RUN, 0, 0, 1e6, true, false, nullptr,
+     true},
+    {"ends-the-process", "crashed", [](const Launch&) { ::_exit(3); }, BP_VARIANT_RISKY},
+    {"blocks-for-ever", "hung", [](const Launch&) { while (true) ::pause(); }, BP_VARIANT_RISKY},
+    {"risky-and-wrong", "wrong", [](const Launch&) {}, BP_VARIANT_RISKY},
     {"hangs", "hung", [](const Launch& l) { *l.hung = true; }},
     {"hangs-later", "hung", [](const Launch& l) { l.multiply(); *l.hung = later(l, kAfterGate); }, 0, 0,
      BP_DETERMINISM_RUN, 0, 0, 1e6, true, true},

@@ -36,6 +36,7 @@ struct FaultyVariant {
   bool builds = true;
   bool ends_device = false;           ///< nothing can be run on the device afterwards
   const char* prepared_as = nullptr;  ///< name that prepare gives it; null: its own
+  bool crashes_when_built = false;
 };
 std::span<const FaultyVariant> faulty_variants();
 

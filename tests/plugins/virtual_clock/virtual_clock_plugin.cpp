@@ -220,6 +220,7 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
     kernel->ns = i == 0 ? kGoodNs : kSlowerNs;
   } else {
     const FaultyVariant& fault = *faults[i - 2];
+    if (fault.crashes_when_built) std::abort();
     if (!fault.builds) throw sdk::Failure(BP_E_COMPILE, "[virtual] line 1: this is not a kernel");
     kernel->fault = &fault;
     kernel->ns = kFaultyNs;

@@ -33,6 +33,9 @@ struct Progress {
 /// Test hook: what is done to every measured time. The choice changes, nothing else may.
 enum class Distortion { none, inverse, random };
 
+/// Whether a variant is harmless: `raced`, or what is wrong with it, with `reason`.
+using TryRisky = std::function<Verdict(const bp_op& op, const std::string& variant, std::string& reason)>;
+
 struct Request {
   uint64_t budget_ns = 500'000'000;           ///< launches and checks; overrun by at most one launch
   uint64_t build_budget_ns = 20'000'000'000;  ///< preparing, all variants together; checked before each
@@ -48,9 +51,8 @@ struct Request {
   host::DevicePtr oracle;
   /// Values of the inputs' memory, from its lowest element to its highest; empty: random ones that suit the op.
   std::vector<std::vector<std::byte>> inputs;
-  /// Variants with BP_VARIANT_RISKY are first tried by this, in a child process; it returns `raced` when all went well
-  /// and says in `reason` what did not. Null: they are skipped.
-  std::function<Verdict(const bp_op& op, const std::string& variant, std::string& reason)> try_risky;
+  /// Variants with BP_VARIANT_RISKY are first tried by this, in a child process (trial.h). Null: they are skipped.
+  TryRisky try_risky;
   /// A process died while variants of this problem raced, and none was at fault before: all but the default are risky.
   bool suspicious = false;
   const std::atomic<bool>* cancelled = nullptr;  ///< looked at before each launch
