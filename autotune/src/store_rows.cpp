@@ -16,13 +16,6 @@ void insert_candidate(const Database& db, int64_t result, int64_t position, cons
 
 }  // namespace
 
-Verdict verdict_of(const std::string& name) {
-  for (size_t i = 0; i < std::size(kVerdictNames); ++i) {
-    if (kVerdictNames[i] == name) return static_cast<Verdict>(i);
-  }
-  return Verdict::skipped;
-}
-
 int64_t device_id(const Database& db, const Fingerprint& device, bool make) {
   if (make) {
     Statement(db, "INSERT OR IGNORE INTO device(fingerprint, build) VALUES(?, ?)", device.device, device.build).run();

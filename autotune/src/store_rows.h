@@ -12,9 +12,6 @@
 
 namespace backplane::autotune {
 
-/// `skipped` for a name of a newer version: nothing is known then that could be used.
-Verdict verdict_of(const std::string& name);
-
 /// -1 when it is not there and not to be made.
 int64_t device_id(const Database& db, const Fingerprint& device, bool make);
 /// Replaces what was there for the same key, device and build. Inside of a transaction of the caller.

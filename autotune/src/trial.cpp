@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backplane/autotune/trial.h"
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -32,17 +31,6 @@ const char* text_of(std::string_view stage) {
   return "before it began";
 }
 
-/// Empty when there is no such name.
-const Verdict* verdict_of(std::string_view name) {
-  static constexpr Verdict kAll[] = {
-      Verdict::raced,  Verdict::eliminated,     Verdict::slow,        Verdict::wrong,
-      Verdict::failed, Verdict::overrun,        Verdict::changed_inputs, Verdict::nondeterministic,
-      Verdict::leaks,  Verdict::slow_build,     Verdict::crashed,     Verdict::hung,
-      Verdict::device_lost, Verdict::over_budget, Verdict::policy,    Verdict::skipped};
-  const auto* const found = std::find_if(std::begin(kAll), std::end(kAll), [&](Verdict v) { return name_of(v) == name; });
-  return found != std::end(kAll) ? found : nullptr;
-}
-
 struct Judgement {
   Verdict verdict;
   std::string reason;
@@ -55,8 +43,8 @@ Judgement judge(const host::ChildRun& child, const TrialOrder& order) {
     if (line.starts_with("stage ")) stage = line.substr(6);
     if (!line.starts_with("result ")) continue;
     const size_t end = line.find(' ', 7);
-    if (const Verdict* verdict = verdict_of(line.substr(7, end - 7)))
-      return {*verdict, end != std::string::npos ? host::clean_text(line.substr(end + 1), 400) : ""};
+    return {verdict_of(line.substr(7, end - 7)),
+            end != std::string::npos ? host::clean_text(line.substr(end + 1), 400) : ""};
   }
   const std::string where = std::string(text_of(stage)) + " in a child process";
   const bool its_own = stage == stage::kBuild || stage == stage::kRun;

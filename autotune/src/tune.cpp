@@ -84,6 +84,7 @@ class Tuning {
     }
     DeviceCourse course(*field_.rig, std::move(entries), field_.request, [this] { return field_.budget.clock(); });
     Rules rules;
+    field_.tell("race", "", 0, rules.max_rounds);
     rules.seed = field_.request.seed;
     rules.deadline_ns = field_.budget.deadline(1 - kFinalShare);
     Result result;
@@ -121,6 +122,7 @@ class Tuning {
       field_.set_problem(field_.request.seed + 1);
       field_.budget.exclude([&] { field_.problem->expected(); });
     }
+    field_.tell("check", c.variant, winner, field_.variants.size());
     try {
       field_.rig->need_workspace(field_.kernels[winner]->workspace);
       field_.rig->distrust();  // other inputs, and a race went over the outputs

@@ -101,6 +101,33 @@ TEST(Tune, KeepsItsBudget) {
   }
 }
 
+/// Builds are off the budget of a problem, and count against the time in all.
+TEST(Tune, KeepsTheTimeInAllWithSlowBuilds) {
+  constexpr uint64_t kBuild = 300'000'000;
+  const host::DevicePtr device = virtual_device("slow-builds");
+  for (const uint64_t total : {100'000'000ull, 1'000'000'000ull, 3'000'000'000ull, 20'000'000'000ull}) {
+    for (int64_t n = 1; n <= 10; ++n) {
+      const Product product(6, n, 2);
+      const Instance instance = instance_of_shape(6, n, 2);
+      Request request = virtual_request(device);
+      request.total_ns = total;
+      const int64_t start = virtual_ns(*device);
+      const Outcome outcome = autotune::tune(device, product.op, request);
+      const auto took = static_cast<uint64_t>(virtual_ns(*device) - start);
+      EXPECT_LE(took, total + kBuild);
+      ASSERT_NE(outcome.chosen, "");
+      EXPECT_LE(instance.ns[place_of(outcome.chosen)], 1.01 * instance.ns[0]) << outcome.why;
+      // What was built in time is raced: the limit costs candidates, not the tuning.
+      const auto unbuilt = static_cast<uint64_t>(std::ranges::count(
+          outcome.candidates, Verdict::over_budget, [](const Candidate& c) { return c.verdict; }));
+      const uint64_t possible = std::min<uint64_t>(instance.ns.size(), std::max<uint64_t>(1, total / kBuild));
+      EXPECT_LE(unbuilt, instance.ns.size() - possible + 2);
+      EXPECT_TRUE(outcome.rounds > 0 || total < 1'000'000'000) << outcome.why;
+      EXPECT_TRUE(unbuilt == 0 || total < 20'000'000'000) << unbuilt;
+    }
+  }
+}
+
 TEST(Tune, StopsWhenCancelled) {
   const host::DevicePtr device = virtual_device("noise-none");
   const Product product(3, 3, 3);

@@ -6,6 +6,7 @@
 //   noise-<name>    right ones that add in different orders; their times come from surface.h, under that noise
 //   fault-<name>    "good" (the default), "good-slower" and one of faults.h that seems five times as fast
 //   all-faults      "good" and all faults that leave the device usable
+//   slow-builds     as noise-none, but every variant takes 300 ms to prepare
 //
 // It does matrix products of rank 2 only. What would block for ever on a real device aborts the process here.
 #include <cstdio>
@@ -25,6 +26,7 @@ using namespace backplane::test;
 namespace {
 
 constexpr double kGoodNs = 100e3, kSlowerNs = 120e3, kFaultyNs = 20e3;
+constexpr double kBuildNs = 1e6, kSlowBuildNs = 300e6;
 constexpr uint32_t kOrders = 5;
 
 struct Clock {
@@ -156,6 +158,7 @@ struct Device : sdk::HostDevice {
 
   Clock clock;
   std::vector<const FaultyVariant*> faults;
+  bool slow_builds = false;
   uint64_t leaked = 0;
 };
 
@@ -212,7 +215,7 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
   while (variant != nullptr && i < list.size() && std::string_view(list[i].name) != variant) ++i;
   if (i == list.size()) throw sdk::Failure(BP_E_NOT_FOUND, "[prepare] there is no such variant");
   sdk::copy_text(kernel->variant, sizeof kernel->variant, list[i].name);
-  double build_ns = 1e6;
+  double build_ns = slow_builds ? kSlowBuildNs : kBuildNs;
   if (faults.empty()) {
     kernel->ns = surface(op).ns[i];
     kernel->order = static_cast<uint32_t>(i % kOrders);
@@ -234,12 +237,16 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
   return kernel;
 }
 
+/// Devices are numbered as Plugin::devices() lists them.
 Device::Device(uint32_t index)
     : clock{NoiseSource(index < noises().size() ? noises()[index] : noises()[0], 7 + index)} {
   if (index < noises().size()) return;
   index -= static_cast<uint32_t>(noises().size());
+  const size_t count = faulty_variants().size();
+  slow_builds = index > count;
+  if (slow_builds) return;
   for (const FaultyVariant& f : faulty_variants()) {
-    if (index < faulty_variants().size() ? &f == &faulty_variants()[index] : !f.ends_device) faults.push_back(&f);
+    if (index < count ? &f == &faulty_variants()[index] : !f.ends_device) faults.push_back(&f);
   }
 }
 
@@ -288,6 +295,7 @@ struct Plugin {
     for (const Noise& noise : noises()) add(std::string("noise-") + noise.name);
     for (const FaultyVariant& fault : faulty_variants()) add(std::string("fault-") + fault.name);
     add("all-faults");
+    add("slow-builds");
     return list;
   }
   std::unique_ptr<Device> open(uint32_t index) { return std::make_unique<Device>(index); }

@@ -4,7 +4,10 @@
 // Plain data, kept whole by the store: losers too, since they explain the choice and are priors for the next tuning.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +37,11 @@ inline constexpr std::string_view kVerdictNames[] = {
     "raced", "eliminated", "slow",    "wrong", "failed",      "overrun",     "changed_inputs", "nondeterministic",
     "leaks", "slow_build", "crashed", "hung",  "device_lost", "over_budget", "policy",         "skipped"};
 inline std::string_view name_of(Verdict verdict) { return kVerdictNames[static_cast<size_t>(verdict)]; }
+/// `skipped` for a name of a newer version: nothing is known then that could be used.
+inline Verdict verdict_of(std::string_view name) {
+  const auto* const found = std::ranges::find(kVerdictNames, name);
+  return found != std::end(kVerdictNames) ? static_cast<Verdict>(found - kVerdictNames) : Verdict::skipped;
+}
 
 /// True for variants that gave right results.
 inline bool is_right(Verdict v) { return v == Verdict::raced || v == Verdict::eliminated || v == Verdict::slow; }
