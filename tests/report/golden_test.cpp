@@ -46,6 +46,7 @@ void expect_golden(const std::string& text, const std::string& name) {
 
 TEST(Golden, Terminal) { expect_golden(terminal(made_up_run()), "terminal.txt"); }
 TEST(Golden, Csv) { expect_golden(csv(made_up_run()), "rows.csv"); }
+TEST(Golden, Html) { expect_golden(html(made_up_run()), "page.html"); }
 TEST(Golden, Markdown) { expect_golden(markdown(made_up_run()), "page.md"); }
 
 }  // namespace

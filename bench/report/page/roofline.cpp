@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rooflines (Williams, Waterman and Patterson 2009): rate over arithmetic intensity, one drawing a device; and the
+// ceilings themselves.
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "report/page/sections.h"
+#include "report/page/svg.h"
+#include "report/words.h"
+
+namespace backplane::bench::report::page {
+
+namespace {
+
+constexpr double kWidth = 360, kHeight = 270, kLeft = 44, kTop = 26, kRight = 350, kBottom = 234;
+
+struct Roof {
+  std::string name;
+  double value;  ///< GFLOP/s, or GB/s for a slope
+};
+
+struct Roofs {
+  std::vector<Roof> flat, slopes;
+  double highest() const {
+    double value = 0;
+    for (const Roof& r : flat) value = std::max(value, r.value);
+    return value;
+  }
+  double steepest() const {
+    double value = 0;
+    for (const Roof& r : slopes) value = std::max(value, r.value);
+    return value;
+  }
+};
+
+bool is_bandwidth(CeilingKind kind) {
+  return kind == CeilingKind::read || kind == CeilingKind::write || kind == CeilingKind::copy;
+}
+
+/// Peaks by dtype; bandwidth of the largest and of the fastest working set.
+Roofs roofs_of(const Run& run, const std::string& device) {
+  Roofs roofs;
+  const Ceiling *largest = nullptr, *fastest = nullptr;
+  for (const Ceiling& c : run.ceilings) {
+    if (c.device != device || c.value <= 0) continue;
+    if (c.kind == CeilingKind::fma || c.kind == CeilingKind::matrix) {
+      roofs.flat.push_back({fmt::format("{} {} {}", c.dtype, name_of(c.kind), flop_rate_text(c.value)), c.value});
+    } else if (is_bandwidth(c.kind)) {
+      const auto better = [&](const Ceiling* than) {
+        return !than || c.working_set_bytes > than->working_set_bytes ||
+               (c.working_set_bytes == than->working_set_bytes && c.value > than->value);
+      };
+      if (better(largest)) largest = &c;
+      if (!fastest || c.value > fastest->value) fastest = &c;
+    }
+  }
+  const auto slope = [](const Ceiling& c) {
+    return Roof{byte_rate_text(c.value) + ", " + bytes_text(c.working_set_bytes), c.value};
+  };
+  if (largest) roofs.slopes.push_back(slope(*largest));
+  if (fastest && fastest->value > 1.2 * largest->value) roofs.slopes.push_back(slope(*fastest));
+  return roofs;
+}
+
+struct Point {
+  double intensity, rate;
+  size_t op;
+  const Row* row;
+};
+
+std::optional<Point> point_of(const Row* row, size_t op) {
+  if (!row) return std::nullopt;
+  const auto rate = gflop_per_s(*row);
+  if (!rate || *rate <= 0 || !row->bytes || *row->bytes <= 0) return std::nullopt;
+  return Point{*row->flops / *row->bytes, *rate, op, row};
+}
+
+struct Points {
+  std::vector<std::pair<std::optional<Point>, std::optional<Point>>> pairs;  ///< default and tuned
+  double x_low = 1e300, x_high = 0, y_low = 1e300, y_high = 0;
+};
+
+Points points_of(const Page& page, size_t device, const std::vector<std::string>& ops) {
+  Points points;
+  for (const CaseRows& c : page.cases) {
+    const auto op = static_cast<size_t>(std::find(ops.begin(), ops.end(), c.op) - ops.begin());
+    auto pair = std::pair(point_of(c.on[device].default_row, op), point_of(c.on[device].tuned, op));
+    if (!pair.first && !pair.second) continue;
+    for (const auto& p : {pair.first, pair.second}) {
+      if (!p) continue;
+      points.x_low = std::min(points.x_low, p->intensity), points.x_high = std::max(points.x_high, p->intensity);
+      points.y_low = std::min(points.y_low, p->rate), points.y_high = std::max(points.y_high, p->rate);
+    }
+    points.pairs.push_back(std::move(pair));
+  }
+  return points;
+}
+
+std::string without_unit(const std::string& text, std::string_view unit) { return text.substr(0, text.size() - unit.size()); }
+std::string intensity_tick(double value) { return fmt::format("{:g}", value); }
+/// "10 G": the unit of one is in the axis title.
+std::string flop_tick(double value) { return without_unit(without_zeros(flop_rate_text(value)), "FLOP/s"); }
+std::string byte_tick(double value) { return without_unit(without_zeros(byte_rate_text(value)), "B/s"); }
+std::string size_tick(double value) { return bytes_text(static_cast<int64_t>(value)); }
+
+void draw_roofs(Svg& svg, const Roofs& roofs, const LogAxis& x, const LogAxis& y) {
+  const double peak = roofs.highest(), slope = roofs.steepest();
+  for (const Roof& r : roofs.flat) {
+    const double from = slope > 0 ? std::max(x.low(), r.value / slope) : x.low();
+    svg.line(x.at(from), y.at(r.value), x.at(x.high()), y.at(r.value), "roof");
+    svg.text(kRight, y.at(r.value) - 4, r.name, "end", "roofname");
+  }
+  for (const Roof& r : roofs.slopes) {
+    // From where the slope enters the area to where it meets the highest peak.
+    const double from = std::max(x.low(), y.low() / r.value);
+    const double to = std::min(x.high(), peak > 0 ? peak / r.value : x.high());
+    if (from >= to) continue;
+    const double x1 = x.at(from), y1 = y.at(from * r.value), x2 = x.at(to), y2 = y.at(to * r.value);
+    svg.line(x1, y1, x2, y2, "roof");
+    const double angle = std::atan2(y2 - y1, x2 - x1) * 180 / M_PI;
+    svg.text(x1 + 6 + 5 * std::sin(angle * M_PI / 180), y1 - 9, r.name, "start", "roofname", angle);
+  }
+}
+
+std::string roofline(const Page& page, size_t device, const std::vector<std::string>& ops) {
+  const Points points = points_of(page, device, ops);
+  if (points.pairs.empty()) return "";
+  const Roofs roofs = roofs_of(page.run, page.run.devices[device].id);
+  const double ridge = roofs.steepest() > 0 && roofs.highest() > 0 ? roofs.highest() / roofs.steepest() : points.x_high;
+  // The steepest slope gets a decade of its own, or its name would have no room.
+  const LogAxis x(std::min(points.x_low, ridge / 12), std::max(points.x_high, 4 * ridge), kLeft, kRight);
+  const LogAxis y(points.y_low, std::max(points.y_high, roofs.highest()), kBottom, kTop, 0.07);
+  Svg svg(kWidth, kHeight, "roofline of " + page.run.devices[device].id);
+  draw_frame(svg, {x, y, kLeft, kTop, kRight, kBottom, "arithmetic intensity, FLOP per byte", "rate, FLOP/s", intensity_tick, flop_tick});
+  draw_roofs(svg, roofs, x, y);
+  for (const auto& [before, after] : points.pairs) {
+    if (before && after)
+      svg.line(x.at(before->intensity), y.at(before->rate), x.at(after->intensity), y.at(after->rate), "step");
+    for (const auto& p : {before, after}) {
+      if (!p) continue;
+      svg.marker(x.at(p->intensity), y.at(p->rate), p->op, p->row->choice == Choice::default_,
+                 fmt::format("{} {}, {}: {}, {} of the roofline", p->row->name, p->row->dtype, choice_text(*p->row),
+                             flop_rate_text(p->rate), percent_text(p->row->roofline_share)));
+    }
+  }
+  return figure(escaped(page.run.devices[device].id), svg.finished());  // markers are ops here
+}
+
+/// Read, write and copy over the working set.
+std::string bandwidth(const Page& page, size_t device) {
+  std::map<CeilingKind, std::vector<std::pair<double, double>>> lines;
+  double x_low = 1e300, x_high = 0, y_low = 1e300, y_high = 0;
+  for (const Ceiling& c : page.run.ceilings) {
+    if (c.device != page.run.devices[device].id || !is_bandwidth(c.kind) || c.working_set_bytes <= 0 || c.value <= 0) continue;
+    const auto bytes = static_cast<double>(c.working_set_bytes);
+    lines[c.kind].emplace_back(bytes, c.value);
+    x_low = std::min(x_low, bytes), x_high = std::max(x_high, bytes);
+    y_low = std::min(y_low, c.value), y_high = std::max(y_high, c.value);
+  }
+  if (lines.empty()) return "";
+  const LogAxis x(x_low, x_high, kLeft, kRight), y(y_low, y_high, kBottom, kTop, 0.08);
+  Svg svg(kWidth, kHeight, "bandwidth of " + page.run.devices[device].id);
+  draw_frame(svg, {x, y, kLeft, kTop, kRight, kBottom, "working set", "bandwidth, B/s", size_tick, byte_tick});
+  for (auto& [kind, line] : lines) {
+    std::sort(line.begin(), line.end());
+    const size_t index = static_cast<size_t>(kind) - static_cast<size_t>(CeilingKind::read);
+    std::vector<std::pair<double, double>> points;
+    for (const auto& [bytes, value] : line) points.emplace_back(x.at(bytes), y.at(value));
+    svg.path(points, "series " + colour_class(index));
+    for (const auto& [bytes, value] : line)
+      svg.marker(x.at(bytes), y.at(value), index, false,
+                 fmt::format("{}, {}: {}", name_of(kind), bytes_text(static_cast<int64_t>(bytes)), byte_rate_text(value)), 3.5);
+  }
+  return figure(escaped(page.run.devices[device].id), svg.finished());  // markers are directions here
+}
+
+}  // namespace
+
+std::string roofline_section(const Page& page) {
+  const std::vector<std::string> ops = ops_of(page.cases);
+  std::string figures;
+  std::vector<LegendEntry> entries;
+  for (size_t i = 0; i < ops.size(); ++i) entries.push_back({i, ops[i]});
+  for (size_t d = 0; d < page.run.devices.size(); ++d) figures += roofline(page, d, ops);
+  return section("roofline", "Rooflines",
+                 "Lines are ceilings measured in this run, slopes with the working set that they hold for. Hollow: what the device takes "
+                 "by default; filled: what the tuner chose. Points below a slope are bound by memory, below a flat line by "
+                 "arithmetic, and far below both by launches.",
+                 figures.empty() ? "" : legend(entries) + grid(figures));
+}
+
+std::string ceiling_section(const Page& page) {
+  std::string figures;
+  for (size_t d = 0; d < page.run.devices.size(); ++d) figures += bandwidth(page, d);
+  std::string peaks;
+  for (const Ceiling& c : page.run.ceilings) {
+    if (is_bandwidth(c.kind)) continue;
+    const std::string value = c.kind == CeilingKind::launch ? time_text(c.value) : flop_rate_text(c.value);
+    peaks += "<tr><th scope=\"row\">" + escaped(c.device) + "</th><td>" + std::string(name_of(c.kind)) + "</td><td>" +
+             escaped(text_or_absent(c.dtype)) + "</td><td class=\"n\">" + value + "</td></tr>\n";
+  }
+  if (!peaks.empty()) {
+    peaks = scrolling("<table class=\"plain\">\n<thead><tr><th scope=\"col\">device</th><th scope=\"col\">ceiling</th>"
+                      "<th scope=\"col\">dtype</th><th scope=\"col\" class=\"n\">value</th></tr></thead>\n<tbody>\n" +
+                      peaks + "</tbody>\n</table>\n");
+  }
+  if (!figures.empty()) figures = legend({{0, "read"}, {1, "write"}, {2, "copy"}}) + grid(figures);
+  return section("ceilings", "Ceilings", "What each device does at the most, measured before the rows.", figures + peaks);
+}
+
+}  // namespace backplane::bench::report::page
