@@ -38,7 +38,7 @@ constexpr double kWorthABar = 0.02;  // less is within what the tuner calls equa
 constexpr size_t kMostBars = 20;
 
 std::string gain_bars(const std::vector<Gain>& gains) {
-  constexpr double kRow = 20, kFrom = 168, kTo = 300;
+  constexpr double kRow = 20, kFrom = 178, kTo = 302;
   double highest = 1.5, lowest = 1;
   for (const Gain& g : gains) {
     highest = std::max({highest, g.ratio.value, g.ratio.interval.high});
@@ -216,7 +216,7 @@ std::string latency_section(const Page& page) {
                  "The smallest case of each op: what a launch costs more than what the arithmetic does. Bars from p10 to p90, "
                  "where there were samples enough.",
                  legend(device_legend(page)) +
-                     grid(figure("p10 to p90", svg.finished()) + figure("medians", scrolling(table + "</tbody>\n</table>\n"))));
+                     grid(figure("p10 to p90", svg.finished()) + figure("medians", scrolling(table + "</tbody>\n</table>\n"), "wide")));
 }
 
 }  // namespace backplane::bench::report::page

@@ -15,8 +15,9 @@ std::string section(const std::string& id, const std::string& heading, const std
                      escaped(meaning), body);
 }
 
-std::string figure(const std::string& heading, const std::string& body) {
-  return "<figure>\n<figcaption>" + heading + "</figcaption>\n" + body + "</figure>\n";
+std::string figure(const std::string& heading, const std::string& body, const std::string& cls) {
+  const std::string attribute = cls.empty() ? "" : " class=\"" + cls + "\"";
+  return "<figure" + attribute + ">\n<figcaption>" + heading + "</figcaption>\n" + body + "</figure>\n";
 }
 
 std::string grid(const std::string& figures) {

@@ -31,8 +31,8 @@ std::string every_row_section(const Page& page);     ///< each row's figures and
 /// Heading, a sentence or two on how to read it, and the body; empty when the body is.
 std::string section(const std::string& id, const std::string& heading, const std::string& meaning,
                     const std::string& body);
-/// A drawing or small table among several side by side.
-std::string figure(const std::string& heading, const std::string& body);
+/// A drawing or small table among several side by side; of class "wide" it takes two places where there are so many.
+std::string figure(const std::string& heading, const std::string& body, const std::string& cls = "");
 std::string grid(const std::string& figures);
 /// Something wide that scrolls by itself on a narrow screen.
 std::string scrolling(const std::string& body);

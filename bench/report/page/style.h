@@ -35,7 +35,7 @@ h2{font-size:23px;letter-spacing:-.01em;margin:0}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:14px;align-items:start}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 14px;min-width:0}
 figcaption{font-weight:600;font-size:14px;margin-bottom:6px}
-figcaption:empty{display:none}
+@media (min-width:820px){.wide{grid-column:span 2}}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:4px 12px 10px}
 figure .scroll{border:0;padding:0;background:none}
 svg{display:block;width:100%;height:auto;overflow:visible}
