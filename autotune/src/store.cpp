@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backplane/autotune/store.h"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <mutex>
 
 #include "backplane/host/environment.h"
 #include "backplane/host/log.h"
 #include "database.h"
 #include "store_rows.h"
+#include "trials.h"
 
 namespace backplane::autotune {
-namespace {
-
-constexpr int kDeathsUntilBlocked = 2;  // once may have been somebody's kill -9
-
-bool is_alive(int64_t pid) { return kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH; }
-
-}  // namespace
 
 struct Store::Connection {
   std::filesystem::path file;
@@ -142,6 +133,29 @@ std::vector<StoredChoice> Store::neighbours(const Key& key, const Fingerprint& d
   });
 }
 
+std::vector<Record> Store::relatives(const Key& key, const Fingerprint& device,
+                                     const std::function<bool(const std::string&)>& alike, size_t most) {
+  return connection_->attempt(std::vector<Record>(), [&](Database& db) {
+    Statement row(db,
+                  "SELECT id, problem, shapes, chosen, op, written FROM result WHERE device = ? AND policy = ?"
+                  " AND substr(problem, 1, length(?)) = ? AND decided = 1 ORDER BY written DESC, shapes",
+                  device_id(db, device, false), key.policy, key.operation(), key.operation());
+    std::vector<Record> list;
+    while (list.size() < most && row.step()) {
+      const int64_t id = row.integer();
+      Record r;
+      r.key.problem = row.text(), r.key.shapes = row.text(), r.key.policy = key.policy, r.device = device;
+      if (r.key.operation() != key.operation() || !alike(r.key.problem)) continue;
+      r.key.extents = parse_extents(r.key.shapes);
+      r.outcome.chosen = row.text(), r.outcome.decided = true, r.op = row.text(), r.written = row.integer();
+      r.outcome.candidates = read_candidates(db, id);
+      list.push_back(std::move(r));
+    }
+    std::ranges::reverse(list);
+    return list;
+  });
+}
+
 std::map<std::string, double> Store::times(const Key& key, const Fingerprint& device) {
   using Times = std::map<std::string, double>;
   return connection_->attempt(Times(), [&](Database& db) {
@@ -209,13 +223,7 @@ size_t Store::size() {
 void Store::begin_trial(const Key& key, const Fingerprint& device, const std::string& variant) {
   connection_->attempt(false, [&](Database& db) {
     Transaction transaction(db);
-    const int64_t id = device_id(db, device, true), pid = getpid();
-    Statement(db, "DELETE FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ? AND pid = ?", id,
-              key.problem, key.policy, key.shapes, pid)
-        .run();
-    Statement(db, "INSERT OR IGNORE INTO trial VALUES(?, ?, ?, ?, ?, ?)", id, key.problem, key.policy, key.shapes,
-              variant, pid)
-        .run();
+    autotune::begin_trial(db, device_id(db, device, true), key, variant);
     transaction.commit();
     return true;
   });
@@ -223,29 +231,14 @@ void Store::begin_trial(const Key& key, const Fingerprint& device, const std::st
 
 void Store::end_trial(const Key& key, const Fingerprint& device) {
   connection_->attempt(false, [&](Database& db) {
-    Statement(db, "DELETE FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ? AND pid = ?",
-              device_id(db, device, false), key.problem, key.policy, key.shapes, int64_t{getpid()})
-        .run();
+    autotune::end_trial(db, device_id(db, device, false), key);
     return true;
   });
 }
 
-std::map<std::string, std::string> Store::blocked(const Key& key, const Fingerprint& device) {
-  using Blocked = std::map<std::string, std::string>;
-  return connection_->attempt(Blocked(), [&](Database& db) {
-    Statement row(db, "SELECT variant, pid FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
-                  device_id(db, device, false), key.problem, key.policy, key.shapes);
-    std::map<std::string, int> deaths;
-    while (row.step()) {
-      const std::string variant = row.text();
-      deaths[variant] += !is_alive(row.integer());
-    }
-    Blocked list;
-    for (const auto& [variant, count] : deaths) {
-      if (count < kDeathsUntilBlocked) continue;
-      list[variant] = "the process ended " + std::to_string(count) + " times while this was tried";
-    }
-    return list;
+std::map<std::string, Failure> Store::blocked(const Key& key, const Fingerprint& device) {
+  return connection_->attempt(std::map<std::string, Failure>(), [&](Database& db) {
+    return dangerous_variants(db, device_id(db, device, false), key);
   });
 }
 

@@ -7,17 +7,23 @@
 #include <ctime>
 
 #include "backplane/autotune/recorder.h"
+#include "backplane/autotune/trial.h"
 #include "backplane/host/error.h"
 #include "backplane/host/log.h"
 #include "backplane/host/registry.h"
 #include "backplane/host/text.h"
 #include "memo.h"
+#include "model.h"
 
 namespace backplane::autotune {
 namespace {
 
 /// A neighbour answers up to here: one extent twice as long, when it appears in an input and in the output.
 constexpr double kNearEnough = 1.5;
+constexpr size_t kModelShapes = 96;  // the youngest; a fit takes about 2 ms with as many
+
+/// Noted while variants race: a process that dies then does not show by which.
+const std::string kRace = "(race)";
 
 const Decision kBeingMeasured{"", Level::fallback, "another thread is measuring this problem"};
 const Decision kMemoFull{"", Level::fallback, "more problems than are remembered in one process"};
@@ -77,7 +83,8 @@ Decision Tuner::look_up(const bp_op& op, bool* keep) {
   const Key key = Key::of(op);
   if (tuning_->options().mode != Mode::force && stored(op, key, decision)) return decision;
   if (tuning_->measures() && measured(op, key, decision, keep)) return decision;
-  if (tuning_->options().mode != Mode::locked && nearest(op, key, decision)) return decision;
+  if (tuning_->options().mode != Mode::locked && (nearest(op, key, decision) || expected(op, key, decision)))
+    return decision;
   if (decision.why.empty()) decision.why = "not measured; backplane tune does it";
   return decision;
 }
@@ -137,6 +144,25 @@ bool Tuner::nearest(const bp_op& op, const Key& key, Decision& out) {
   return false;
 }
 
+bool Tuner::expected(const bp_op& op, const Key& key, Decision& out) {
+  if (op.code == BP_OP_CUSTOM) return false;
+  const std::string alike = class_of(key.problem);
+  const std::lock_guard lock(models_mutex_);
+  std::unique_ptr<Model>& model = models_[alike + " " + key.policy];
+  if (model == nullptr) {
+    const auto records = tuning_->store().relatives(
+        key, fingerprint_, [&](const std::string& problem) { return class_of(problem) == alike; }, kModelShapes);
+    model = std::make_unique<Model>(records, device_->info().compute_units);
+  }
+  Guess guess = model->choose(op, key, device_->variants(op));
+  if (!guess.variant.empty()) {
+    out = {std::move(guess.variant), Level::model, std::move(guess.why)};
+    return true;
+  }
+  if (out.why.empty()) out.why = std::move(guess.why);
+  return false;
+}
+
 size_t Tuner::choices(const bp_op& op) {
   size_t allowed = 0;
   for (const host::Variant& each : device_->variants(op)) allowed += forbidden(op, each).empty();
@@ -165,8 +191,9 @@ bool Tuner::measured(const bp_op& op, const Key& key, Decision& out, bool* keep)
     } else {
       Watch watch;
       watch.budget_ns = budget;
+      watch.total_ns = budget + tuning_->left();  // builds may use what is not taken
       const Outcome outcome = measure(op, watch);
-      tuning_->give_back(budget, outcome.spent_ns);
+      tuning_->give_back(budget, outcome.spent_ns + outcome.build_ns);
       decided = outcome.decided && objection(op, outcome.chosen).empty();
       if (decided) out = {outcome.chosen, Level::exact, outcome.why};
       if (!decided) out.why = "measured without a decision: " + outcome.why;
@@ -190,7 +217,10 @@ Request Tuner::request_for(const Key& key, const Watch& watch) {
   request.distortion = tuning_->options().distortion;
   if (const auto before = store.find(key, fingerprint_); before && before->decided) request.incumbent = before->variant;
   request.priors = store.times(key, fingerprint_);
+  request.total_ns = watch.total_ns;
+  request.try_risky = trial_in_child(device_, request.oracle, {.seed = request.seed});
   request.blocked = store.blocked(key, fingerprint_);
+  request.suspicious = request.blocked.erase(kRace) > 0;
   if (request.priors.empty()) {
     // What was fast for the most similar shape is tried first here.
     const StoredChoice* closest = nullptr;
@@ -215,10 +245,8 @@ Outcome Tuner::measure(const bp_op& op, const Watch& watch) {
   std::string at_work;
   request.progress = [&](const Progress& progress) {
     // Before the first launch of each variant: should it take the process down, the next one knows what it was.
-    if (!progress.variant.empty() && progress.variant != at_work) {
-      at_work = progress.variant;
-      store.begin_trial(key, fingerprint_, at_work);
-    }
+    const std::string& now = progress.variant.empty() ? kRace : progress.variant;
+    if (now != at_work) store.begin_trial(key, fingerprint_, at_work = now);
     if (watch.progress) watch.progress(progress);
   };
   ++measurements_;

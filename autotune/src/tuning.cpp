@@ -63,7 +63,7 @@ std::vector<Pin> pins_of(const std::string& text) {
 }  // namespace
 
 std::string_view name_of(Level level) {
-  static constexpr std::string_view kNames[] = {"pinned", "exact", "nearest", "default"};
+  static constexpr std::string_view kNames[] = {"pinned", "exact", "nearest", "model", "default"};
   return kNames[static_cast<size_t>(level)];
 }
 
@@ -100,6 +100,11 @@ uint64_t Tuning::take_budget() {
     take = spent >= options_.total_budget_ns ? 0 : std::min(options_.key_budget_ns, options_.total_budget_ns - spent);
   } while (!spent_ns_.compare_exchange_weak(spent, spent + take));
   return take;
+}
+
+uint64_t Tuning::left() const {
+  const uint64_t spent = spent_ns_.load();
+  return spent >= options_.total_budget_ns ? 0 : options_.total_budget_ns - spent;
 }
 
 void Tuning::give_back(uint64_t taken_ns, uint64_t spent_ns) {

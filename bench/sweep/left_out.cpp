@@ -26,8 +26,8 @@ std::map<std::string, Json> rows_of(const std::string& file) {
   std::map<std::string, Json> rows;
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
-    Json row = Json::parse(line, nullptr, false);
-    if (row.is_object() && row.contains("ratios")) rows[row.at("case")] = std::move(row);
+    const Json row = Json::parse(line, nullptr, false);
+    if (row.is_object() && row.contains("ratios")) rows.emplace(row.at("case"), row);
   }
   return rows;
 }

@@ -62,6 +62,10 @@ class Store {
   std::optional<StoredChoice> find(const Key& key, const Fingerprint& device);
   /// All choices for other shapes of this problem and policy, on this device and build.
   std::vector<StoredChoice> neighbours(const Key& key, const Fingerprint& device);
+  /// The youngest `most` decided records of problems that `alike` accepts, of the same operation, policy, device and
+  /// build, oldest first.
+  std::vector<Record> relatives(const Key& key, const Fingerprint& device,
+                                const std::function<bool(const std::string& problem)>& alike, size_t most);
   /// Everything measured for this key on this device, by whatever build of the plugin: variant -> median in ns, the
   /// youngest. Of another build it is what may be expected, no more.
   std::map<std::string, double> times(const Key& key, const Fingerprint& device);
@@ -82,8 +86,9 @@ class Store {
   /// Notes that `variant` is about to run; end_trial() takes the note back.
   void begin_trial(const Key& key, const Fingerprint& device, const std::string& variant);
   void end_trial(const Key& key, const Fingerprint& device);
-  /// Variants during whose trial a process died at least twice -> why.
-  std::map<std::string, std::string> blocked(const Key& key, const Fingerprint& device);
+  /// Variants that are not to be tried again: processes died at their trial twice in a row, or they are known to crash,
+  /// to hang or to lose the device.
+  std::map<std::string, Failure> blocked(const Key& key, const Fingerprint& device);
 
  private:
   struct Connection;

@@ -5,6 +5,7 @@
 //   pinned    BACKPLANE_VARIANT names it
 //   exact     measured for this very problem, policy, device and build of the plugin
 //   nearest   measured for the most similar shape of the same problem; not in mode `locked`
+//   model     expected to be faster than the default by what was measured for other shapes; not in mode `locked`
 //   fallback  the device's own default, with the reason why nothing better is known
 //
 // Whatever is stored is offered to the device again before it is believed: a variant that the device does not list for
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -38,8 +40,8 @@ enum class Mode {
   locked,  ///< exactly what is stored, or the default; nothing that depends on what else is stored
 };
 
-enum class Level { pinned, exact, nearest, fallback };
-std::string_view name_of(Level level);  ///< "pinned", "exact", "nearest", "default"
+enum class Level { pinned, exact, nearest, model, fallback };
+std::string_view name_of(Level level);  ///< "pinned", "exact", "nearest", "model", "default"
 
 struct Decision {
   std::string variant;  ///< empty: the device's default
@@ -55,7 +57,7 @@ struct TuningOptions {
   Mode mode = Mode::cached;
   std::filesystem::path store;                    ///< empty: nothing is remembered
   uint64_t key_budget_ns = 500'000'000;           ///< for one problem
-  uint64_t total_budget_ns = 60'000'000'000;      ///< of this process
+  uint64_t total_budget_ns = 60'000'000'000;      ///< of this process, with builds
   std::vector<Pin> pins;
   Distortion distortion = Distortion::none;       ///< for tests: whichever variant wins, results stay right
   /// BACKPLANE_TUNE, BACKPLANE_TUNE_BUDGET_MS, BACKPLANE_TUNE_DISTORT, BACKPLANE_VARIANT. Throws host::Error on a value
@@ -80,6 +82,7 @@ class Tuning {
   /// For one more problem: at most `key_budget_ns`, 0 when all is spent.
   uint64_t take_budget();
   void give_back(uint64_t taken_ns, uint64_t spent_ns);
+  uint64_t left() const;  ///< of the time of this process
 
  private:
   TuningOptions options_;
@@ -89,6 +92,7 @@ class Tuning {
 };
 
 class Memo;
+class Model;
 
 class Tuner {
  public:
@@ -109,6 +113,7 @@ class Tuner {
     const std::atomic<bool>* cancelled = nullptr;
     std::function<void(const Progress&)> progress;
     uint64_t budget_ns = 0;  ///< 0: the settings'
+    uint64_t total_ns = UINT64_MAX;  ///< with builds and right results
     uint64_t seed = 0;       ///< 0: from the key, so that the order of measurements repeats
     bool keep = true;        ///< false: the outcome is not stored
   };
@@ -132,6 +137,7 @@ class Tuner {
   std::string objection(const bp_op& op, const std::string& variant);
   bool stored(const bp_op& op, const Key& key, Decision& out);
   bool nearest(const bp_op& op, const Key& key, Decision& out);
+  bool expected(const bp_op& op, const Key& key, Decision& out);
   bool measured(const bp_op& op, const Key& key, Decision& out, bool* keep);
   Request request_for(const Key& key, const Watch& watch);
 
@@ -142,6 +148,8 @@ class Tuner {
   std::unique_ptr<Memo> memo_;
   std::mutex mutex_;         ///< guards in_flight_
   std::vector<std::string> in_flight_;
+  std::mutex models_mutex_;  ///< guards models_
+  std::map<std::string, std::unique_ptr<Model>> models_;  ///< by class and policy; from what was stored at first use
   std::atomic<uint64_t> measurements_{0};
 };
 
