@@ -26,8 +26,8 @@ class Admission {
     const host::Variant& variant = field_.variants[i];
     Candidate& c = field_.row(i);
     const auto refuse = [&](Verdict verdict, std::string why) { c.verdict = verdict, c.reason = std::move(why); };
-    field_.tell("check", c.variant, i, field_.variants.size());
     if (const Refusal no = objection(i); !no.why.empty()) return refuse(no.verdict, no.why);
+    field_.tell("check", c.variant, i, field_.variants.size());
     const bool risky = (variant.flags & BP_VARIANT_RISKY) != 0 || (i > 0 && request_.suspicious);
     if (risky && !survives(c)) return;
     try {
@@ -59,7 +59,7 @@ class Admission {
     if (!names_.insert(variant.name).second) return {Verdict::failed, "is listed twice"};
     if (std::string why = forbidden(op_, variant); !why.empty()) return {Verdict::policy, why};
     if (const auto known = request_.blocked.find(variant.name); known != request_.blocked.end())
-      return {Verdict::skipped, "not tried again: " + known->second};
+      return {known->second.verdict, known->second.reason};
     if (std::string why = unpromising(variant, field_.variants[0].name, best_ns_, request_); !why.empty())
       return {Verdict::skipped, why};
     if (budget_.cancelled()) return {Verdict::over_budget, "cancelled before it was checked"};

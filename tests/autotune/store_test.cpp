@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "backplane/host/error.h"
+#include "process_id.h"
 #include "records.h"
 
 namespace backplane::autotune {
@@ -170,11 +171,38 @@ TEST(Store, AProcessThatDiesTwiceInATrialBlocksTheVariant) {
   Store store(folder.file());
   const auto blocked = store.blocked(record.key, record.device);
   ASSERT_THAT(blocked, SizeIs(1));
-  EXPECT_THAT(blocked.at("deadly"), HasSubstr("2 times"));
+  EXPECT_THAT(blocked.at("deadly").reason, HasSubstr("2 times"));
   EXPECT_THAT(store.blocked(make_record(2).key, record.device), IsEmpty());
   store.begin_trial(record.key, record.device, "slow");
   EXPECT_THAT(store.blocked(record.key, record.device), SizeIs(1)) << "this process is alive";
   store.end_trial(record.key, record.device);
+}
+
+TEST(Store, AVariantThatWasSurvivedStartsAnew) {
+  const Folder folder;
+  const Record record = make_record(1);
+  Store store(folder.file());
+  const auto die_in_trial = [&] {
+    const pid_t child = fork();
+    if (child == 0) {
+      Store(folder.file()).begin_trial(record.key, record.device, "unlucky");
+      _exit(1);
+    }
+    waitpid(child, nullptr, 0);
+  };
+  for (int i = 0; i < 3; ++i) {
+    die_in_trial();  // one kill -9 now and then
+    store.begin_trial(record.key, record.device, "unlucky");
+    store.begin_trial(record.key, record.device, "next");
+    store.end_trial(record.key, record.device);
+    EXPECT_THAT(store.blocked(record.key, record.device), IsEmpty());
+  }
+}
+
+TEST(ProcessId, IsNotThatOfAnEarlierProcessWithTheSameNumber) {
+  EXPECT_TRUE(is_alive(this_process()));
+  EXPECT_FALSE(is_alive(this_process() - (int64_t{1} << 22))) << "started earlier";
+  EXPECT_TRUE(is_alive(getpid())) << "where no start is known";
 }
 
 TEST(Store, AForeignFileIsSetAsideAndANewOneBegun) {

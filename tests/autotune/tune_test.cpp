@@ -161,9 +161,9 @@ TEST(Tune, DoesNotTryWhatIsBlocked) {
   const Product product(5, 5, 5);
   Request request = virtual_request(device);
   const Outcome before = autotune::tune(device, product.op, request);
-  request.blocked[before.chosen] = "it crashed";
+  request.blocked[before.chosen] = {Verdict::hung, "it hung"};
   const Outcome after = autotune::tune(device, product.op, request);
-  EXPECT_EQ(after.find(before.chosen)->verdict, Verdict::skipped);
+  EXPECT_EQ(after.find(before.chosen)->verdict, Verdict::hung);
   EXPECT_NE(after.chosen, before.chosen);
 }
 

@@ -162,10 +162,17 @@ const FaultyVariant kFaults[] = {
      0, 0, BP_DETERMINISM_RUN, 0, 0, 1e6, true, true},
 };
 
+const FaultyVariant kDeadly[] = {
+    {"dies-when-checked", "crashed", [](const Launch&) { std::abort(); }},
+    {"dies-in-the-race", "crashed",
+     [](const Launch& l) { l.multiply(); if (later(l, kAfterGate)) std::abort(); }},
+};
+
 }  // namespace
 
 void Launch::multiply() const { multiply_terms(*this, 0, k); }
 
 std::span<const FaultyVariant> faulty_variants() { return kFaults; }
+std::span<const FaultyVariant> deadly_variants() { return kDeadly; }
 
 }  // namespace backplane::test

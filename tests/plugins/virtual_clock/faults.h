@@ -39,5 +39,7 @@ struct FaultyVariant {
   bool crashes_when_built = false;
 };
 std::span<const FaultyVariant> faulty_variants();
+/// Those that end the process although they are not declared as risky.
+std::span<const FaultyVariant> deadly_variants();
 
 }  // namespace backplane::test

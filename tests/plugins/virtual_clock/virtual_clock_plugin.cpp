@@ -240,13 +240,20 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
 /// Devices are numbered as Plugin::devices() lists them.
 Device::Device(uint32_t index)
     : clock{NoiseSource(index < noises().size() ? noises()[index] : noises()[0], 7 + index)} {
-  if (index < noises().size()) return;
-  index -= static_cast<uint32_t>(noises().size());
-  const size_t count = faulty_variants().size();
-  slow_builds = index > count;
-  if (slow_builds) return;
+  const auto is_one_of = [&](size_t count) {
+    if (index < count) return true;
+    index -= static_cast<uint32_t>(count);
+    return false;
+  };
+  if (is_one_of(noises().size())) return;
+  for (const std::span<const FaultyVariant> single : {faulty_variants(), deadly_variants()}) {
+    if (!is_one_of(single.size())) continue;
+    faults.push_back(&single[index]);
+    return;
+  }
+  slow_builds = index == 1;
   for (const FaultyVariant& f : faulty_variants()) {
-    if (index < count ? &f == &faulty_variants()[index] : !f.ends_device) faults.push_back(&f);
+    if (!slow_builds && !f.ends_device) faults.push_back(&f);
   }
 }
 
@@ -294,6 +301,7 @@ struct Plugin {
     };
     for (const Noise& noise : noises()) add(std::string("noise-") + noise.name);
     for (const FaultyVariant& fault : faulty_variants()) add(std::string("fault-") + fault.name);
+    for (const FaultyVariant& fault : deadly_variants()) add(std::string("fault-") + fault.name);
     add("all-faults");
     add("slow-builds");
     return list;

@@ -48,6 +48,12 @@ inline bool is_right(Verdict v) { return v == Verdict::raced || v == Verdict::el
 /// True when something is wrong with the variant itself, so that it is not worth another try until its code changes.
 inline bool is_faulty(Verdict v) { return v >= Verdict::wrong && v <= Verdict::device_lost; }
 
+/// What a variant did that makes another try too dangerous.
+struct Failure {
+  Verdict verdict = Verdict::crashed;
+  std::string reason;
+};
+
 struct Times {  ///< of one launch
   double median_ns = 0, p10_ns = 0, p90_ns = 0;
   uint32_t samples = 0;  ///< 0: not timed

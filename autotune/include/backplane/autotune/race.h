@@ -45,7 +45,7 @@ struct Request {
   uint64_t seed = 1;                          ///< of inputs and of the order within rounds
   std::string incumbent;                      ///< variant chosen before; empty: none. Leaves only for a proven gain
   std::map<std::string, double> priors;  ///< variant -> expected time in ns (or any common unit), tried in this order
-  std::map<std::string, std::string> blocked;  ///< variant -> why it is not tried (an earlier crash)
+  std::map<std::string, Failure> blocked;  ///< variant -> what it did in an earlier tuning; not tried again
   /// Right results come from here (the reference device). Null, or when it does not do the op: the variants have to
   /// agree with the device's default.
   host::DevicePtr oracle;
