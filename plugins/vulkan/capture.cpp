@@ -35,7 +35,7 @@ void Stream::replay(const Recording& recording) {
 
 Recording::~Recording() {
   for (const Allocation& allocation : staging) memory.give(allocation);
-  destroy_descriptor_pools(memory.gpu(), commands);
+  commands.destroy_bindings(memory.gpu());
   if (pool != VK_NULL_HANDLE) memory.gpu().vk.DestroyCommandPool(memory.gpu().handle, pool, nullptr);
 }
 

@@ -63,9 +63,11 @@ Gpu::Gpu(const Driver& driver, uint32_t index)
   instance.GetPhysicalDeviceFeatures2(adapter.handle, &there.base);
   Features wanted = there.wanted();
   wanted.chain(adapter);
+  const VkPhysicalDeviceLimits& limits = adapter.properties.limits;
+  binding_alignment_ =
+      std::max<uint64_t>({16, limits.minStorageBufferOffsetAlignment, limits.minTexelBufferOffsetAlignment});
   create(wanted);
   fill_facts(wanted);
-  binding_alignment_ = std::max<uint64_t>(16, adapter.properties.limits.minStorageBufferOffsetAlignment);
 }
 
 void Gpu::create(const Features& wanted) {
@@ -151,8 +153,7 @@ void Gpu::fill_facts(const Features& has) {
   facts.max_words = std::min(limits.maxPushConstantsSize / 4, kMaxWords);
   // Each buffer's offset is a word; one more binding is for words that do not fit beside the offsets.
   facts.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, kMaxBuffers - 1, facts.max_words});
-  facts.max_binding_bytes =
-      limits.maxStorageBufferRange - std::max<uint64_t>(16, limits.minStorageBufferOffsetAlignment);
+  facts.max_binding_bytes = limits.maxStorageBufferRange - binding_alignment_;
 }
 
 /// The shapes that a subgroup multiplies f16 matrices in with f32 sums. Of VK_NV_cooperative_matrix only: Debian's glslang

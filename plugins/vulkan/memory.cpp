@@ -17,7 +17,6 @@ constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 }  // namespace
 
 Block::~Block() {
-  texels.reset();
   gpu.vk.DestroyBuffer(gpu.handle, buffer, nullptr);
   gpu.vk.FreeMemory(gpu.handle, memory, nullptr);
 }
@@ -110,7 +109,6 @@ std::unique_ptr<devicekit::Chunk> Memory::make_block(uint64_t bytes, uint32_t ki
   if (result != VK_SUCCESS) {
     devicekit::out_of_memory(bytes, "the driver has no more");  // the pool is locked here: it cannot be asked
   }
-  block->texels->create(block->buffer, bytes);
   return block;
 }
 
@@ -163,7 +161,6 @@ Allocation Memory::import_host(void* data, uint64_t bytes) {
   if (types != 0 && needs.size <= bytes) result = gpu_.vk.AllocateMemory(gpu_.handle, &info, nullptr, &block->memory);
   if (result == VK_SUCCESS) result = gpu_.vk.BindBufferMemory(gpu_.handle, block->buffer, block->memory, 0);
   gpu_.check(result, "importing host memory");
-  block->texels->create(block->buffer, bytes);
   block->bytes = bytes;
   block->mapped = static_cast<char*>(data);
   block->imported = true;

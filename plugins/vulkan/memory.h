@@ -4,22 +4,19 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
 #include "backplane/devicekit/pool.h"
 #include "backplane/plugin.h"
 #include "gpu.h"
-#include "texels.h"
 
 namespace backplane::vulkan {
 
 struct Block : devicekit::Chunk {
-  explicit Block(Gpu& gpu) : gpu(gpu), texels(std::in_place, gpu) {}
+  explicit Block(Gpu& gpu) : gpu(gpu) {}
   ~Block() override;
   Gpu& gpu;
   VkDeviceMemory memory = VK_NULL_HANDLE;
   VkBuffer buffer = VK_NULL_HANDLE;
-  std::optional<TexelViews> texels;  ///< over the buffer, and gone before it
   char* mapped = nullptr;  ///< NULL where the host cannot see it
   bool imported = false;   ///< the host's memory, not ours: a block of its own for one buffer
 };

@@ -29,10 +29,6 @@ void allocate_commands(Gpu& gpu, VkCommandPool pool, Commands& commands) {
   gpu.check(gpu.vk.AllocateCommandBuffers(gpu.handle, &info, &commands.handle), "vkAllocateCommandBuffers");
 }
 
-void destroy_descriptor_pools(Gpu& gpu, const Commands& commands) {
-  for (VkDescriptorPool pool : commands.pools) gpu.vk.DestroyDescriptorPool(gpu.handle, pool, nullptr);
-}
-
 Stream::Stream(Memory& memory) : memory_(memory), gpu_(memory.gpu()), queue_(gpu_.next_queue()), recorder_(gpu_) {
   gpu_.require_alive();
   VkSemaphoreTypeCreateInfo timeline{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
@@ -49,9 +45,9 @@ Stream::Stream(Memory& memory) : memory_(memory), gpu_(memory.gpu()), queue_(gpu
 
 Stream::~Stream() {
   for (Deferred& job : deferred_) release(job);
-  for (const auto& commands : in_flight_) destroy_descriptor_pools(gpu_, *commands);
-  for (const auto& commands : free_) destroy_descriptor_pools(gpu_, *commands);
-  if (open_ != nullptr) destroy_descriptor_pools(gpu_, *open_);
+  for (const auto& commands : in_flight_) commands->destroy_bindings(gpu_);
+  for (const auto& commands : free_) commands->destroy_bindings(gpu_);
+  if (open_ != nullptr) open_->destroy_bindings(gpu_);
   gpu_.vk.DestroyCommandPool(gpu_.handle, pool_, nullptr);
   gpu_.vk.DestroySemaphore(gpu_.handle, semaphore_, nullptr);
 }

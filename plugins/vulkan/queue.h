@@ -33,7 +33,6 @@ struct Event {
 
 VkCommandPool create_pool(Gpu& gpu);
 void allocate_commands(Gpu& gpu, VkCommandPool pool, Commands& commands);
-void destroy_descriptor_pools(Gpu& gpu, const Commands& commands);
 
 /// What bp.capture made: one command buffer, what it needs to stay alive, events to wait for before and to record
 /// after.

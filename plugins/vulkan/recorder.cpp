@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "texels.h"
+
 namespace backplane::vulkan {
 namespace {
 
@@ -14,8 +16,19 @@ constexpr uint32_t kSetsPerPool = 128;
 
 }  // namespace
 
+void Commands::destroy_views(Gpu& gpu) {
+  for (VkBufferView view : views) gpu.vk.DestroyBufferView(gpu.handle, view, nullptr);
+  views.clear();
+}
+
+void Commands::destroy_bindings(Gpu& gpu) {
+  destroy_views(gpu);
+  for (VkDescriptorPool descriptors : pools) gpu.vk.DestroyDescriptorPool(gpu.handle, descriptors, nullptr);
+}
+
 void Recorder::begin(Commands& commands, bool many_times) {
   commands.pool = 0;
+  commands.destroy_views(gpu_);
   for (VkDescriptorPool pool : commands.pools) gpu_.vk.ResetDescriptorPool(gpu_.handle, pool, 0);
   VkCommandBufferBeginInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   info.flags = many_times ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
@@ -63,7 +76,6 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
                       const bp_view& workspace) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
   Range ranges[kMaxBuffers] = {};
-  const Block* block_of[kMaxBuffers];
   int32_t words[kMaxWords];
   const uint64_t alignment = gpu_.binding_alignment();
   uint32_t count = 0;
@@ -83,23 +95,12 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
     const uint64_t end = std::min(origin + static_cast<uint64_t>((slot.high + 1) * size), place.block->bytes);
     const uint64_t range = std::min((std::max(end, base + 1) - base + 15) / 16 * 16, place.block->bytes - base);
     buffers[count] = {place.block->buffer, base, range};
-    ranges[count] = {place.block->buffer, first, end, slot.written};
+    ranges[count] = {place.block->buffer, base, base + range, slot.written};
     words[count] = static_cast<int32_t>(static_cast<int64_t>(origin - base) / size);
-    block_of[count] = place.block;
     misaligned |= origin;
     ++count;
   }
   touch(ranges, count);
-  VkBufferView texels[kMaxTexelBuffers];
-  const std::vector<codegen::TexelBuffer>& wanted = launch.pipeline->bindings.texels;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const uint32_t slot = wanted[i].slot;
-    const codegen::Slot& from = launch.slots[slot];
-    const Block& block = *block_of[slot];
-    texels[i] = block.texels->find(wanted[i], ranges[slot].begin);
-    const uint64_t origin = ranges[slot].begin - static_cast<uint64_t>(from.low * int64_t{from.element_size});
-    words[slot] = static_cast<int32_t>((origin - TexelViews::window_start(ranges[slot].begin)) / from.element_size);
-  }
   const bool aligned = launch.aligned != nullptr && misaligned % 16 == 0;
   const Pipeline& pipeline = aligned ? *launch.aligned : *launch.pipeline;
   const size_t total = count + launch.words.size();
@@ -108,13 +109,13 @@ void Recorder::launch(const PreparedLaunch& launch, const bp_view* inputs, const
     buffers[count] = {launch.word_buffer.block->buffer, launch.word_buffer.offset,
                       (launch.word_buffer.bytes + 15) / 16 * 16};
   }
-  bind(pipeline, buffers, texels);
+  bind(pipeline, buffers);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            static_cast<uint32_t>(total * sizeof(int32_t)), words);
   gpu_.vk.CmdDispatch(commands_->handle, launch.grid[0], launch.grid[1], launch.grid[2]);
 }
 
-void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, const VkBufferView* texels) {
+void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* places) {
   if (bound_ != &pipeline) {
     gpu_.vk.CmdBindPipeline(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle);
     bound_ = &pipeline;
@@ -123,6 +124,7 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
   // and not every driver can.
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
   VkWriteDescriptorSet writes[kMaxBuffers + kMaxTexelBuffers];
+  VkBufferView views[kMaxTexelBuffers];
   const Bindings& bindings = pipeline.bindings;
   const uint32_t count = bindings.count(), first_texels = bindings.first_texels();
   for (uint32_t i = 0; i < count; ++i) {
@@ -131,8 +133,14 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
     writes[i].dstBinding = bindings.number(i);
     writes[i].descriptorCount = 1;
     writes[i].descriptorType = bindings.type(i);
-    if (i < first_texels) writes[i].pBufferInfo = &buffers[i];
-    else writes[i].pTexelBufferView = &texels[i - first_texels];
+    if (i < first_texels) {
+      writes[i].pBufferInfo = &places[i];
+      continue;
+    }
+    const codegen::TexelBuffer& texels = bindings.texels[i - first_texels];
+    commands_->views.push_back(VK_NULL_HANDLE);
+    commands_->views.back() = views[i - first_texels] = create_texel_view(gpu_, texels, places[texels.slot]);
+    writes[i].pTexelBufferView = &views[i - first_texels];
   }
   gpu_.vk.UpdateDescriptorSets(gpu_.handle, count, writes, 0, nullptr);
   gpu_.vk.CmdBindDescriptorSets(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout->pipeline, 0, 1,
@@ -142,11 +150,8 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buff
 void Recorder::launch_nothing(const Pipeline& pipeline, const Allocation& dummy) {
   VkDescriptorBufferInfo buffers[kMaxBuffers];
   std::fill_n(buffers, kMaxBuffers, VkDescriptorBufferInfo{dummy.block->buffer, dummy.offset, dummy.bytes});
-  VkBufferView texels[kMaxTexelBuffers];
-  const std::vector<codegen::TexelBuffer>& wanted = pipeline.bindings.texels;
-  for (size_t i = 0; i < wanted.size(); ++i) texels[i] = dummy.block->texels->find(wanted[i], dummy.offset);
   const int32_t words[kMaxWords] = {};
-  bind(pipeline, buffers, texels);
+  bind(pipeline, buffers);
   gpu_.vk.CmdPushConstants(commands_->handle, pipeline.layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            gpu_.facts.max_words * 4, words);
   gpu_.vk.CmdDispatch(commands_->handle, 0, 0, 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes launches and copies into a command buffer, with a barrier exactly where one needs what another left.
 //
-// Ranges read and written since the last barrier are remembered; a command whose ranges conflict with one of them gets
-// a barrier first, so independent commands may overlap. A command buffer begins and ends with a barrier: what ran
+// Ranges bound to be read and written since the last barrier are remembered; a command whose ranges conflict with one of
+// them gets a barrier first, so independent commands may overlap. A command buffer begins and ends with a barrier: what ran
 // before it on the same VkQueue is visible inside, and its results are visible to what follows and to the host.
 #pragma once
 
@@ -12,12 +12,17 @@
 
 namespace backplane::vulkan {
 
-/// A command buffer with the descriptor sets it uses.
+/// A command buffer with the descriptor sets and texel buffers it uses.
 struct Commands {
   VkCommandBuffer handle = nullptr;
   std::vector<VkDescriptorPool> pools;
-  size_t pool = 0;     ///< the one in use
-  uint64_t value = 0;  ///< of the timeline, when it is done
+  size_t pool = 0;                  ///< the one in use
+  std::vector<VkBufferView> views;  ///< of its latest recording
+  uint64_t value = 0;               ///< of the timeline, when it is done
+
+  void destroy_views(Gpu& gpu);
+  /// All but the command buffer, which goes with its pool.
+  void destroy_bindings(Gpu& gpu);
 };
 
 class Recorder {
@@ -48,8 +53,8 @@ class Recorder {
   /// Adds ranges that one command touches, after a barrier if any conflicts with an earlier command's.
   void touch(const Range* ranges, size_t count);
   void barrier();
-  /// Buffers and words, then texel buffers.
-  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* buffers, const VkBufferView* texels);
+  /// `places` of the slots, then of the words if a buffer has them.
+  void bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* places);
   VkDescriptorSet allocate_set(const Layout& layout);
 
   Gpu& gpu_;

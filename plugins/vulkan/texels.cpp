@@ -2,14 +2,18 @@
 #include "texels.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace backplane::vulkan {
+namespace {
+
+constexpr VkFormat kFloat = VK_FORMAT_R32_SFLOAT, kFloats = VK_FORMAT_R32G32B32A32_SFLOAT, kInt = VK_FORMAT_R32_SINT;
+
+}  // namespace
 
 uint32_t usable_texel_buffers(const Adapter& adapter, const InstanceApi& instance) {
   const VkPhysicalDeviceLimits& limits = adapter.properties.limits;
-  if (!adapter.is_cpu() || limits.maxTexelBufferElements < 2 * TexelViews::kWindow / 4) return 0;
-  for (const VkFormat format : TexelViews::kFormats) {
+  if (!adapter.is_cpu() || limits.maxTexelBufferElements < limits.maxStorageBufferRange / 4) return 0;
+  for (const VkFormat format : {kFloat, kFloats, kInt}) {
     VkFormatProperties has{};
     instance.GetPhysicalDeviceFormatProperties(adapter.handle, format, &has);
     if ((has.bufferFeatures & VK_FORMAT_FEATURE_STORAGE_TEXEL_BUFFER_BIT) == 0) return 0;
@@ -17,28 +21,15 @@ uint32_t usable_texel_buffers(const Adapter& adapter, const InstanceApi& instanc
   return std::min(limits.maxPerStageDescriptorStorageImages, kMaxTexelBuffers);
 }
 
-void TexelViews::create(VkBuffer buffer, uint64_t bytes) {
-  if (gpu_.facts.max_texel_buffers == 0) return;
-  for (uint64_t start = 0; start < bytes; start += kWindow) {
-    for (const VkFormat format : kFormats) {
-      VkBufferViewCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO};
-      info.buffer = buffer;
-      info.format = format;
-      info.offset = start;
-      info.range = std::min(2 * kWindow, bytes - start) / 16 * 16;
-      views_.push_back(VK_NULL_HANDLE);
-      gpu_.check(gpu_.vk.CreateBufferView(gpu_.handle, &info, nullptr, &views_.back()), "vkCreateBufferView");
-    }
-  }
-}
-
-TexelViews::~TexelViews() {
-  for (VkBufferView view : views_) gpu_.vk.DestroyBufferView(gpu_.handle, view, nullptr);
-}
-
-VkBufferView TexelViews::find(const codegen::TexelBuffer& texels, uint64_t offset) const {
-  const size_t format = texels.dtype == BP_I32 ? 2 : texels.lanes == 4 ? 1 : 0;
-  return views_[std::min<size_t>(offset / kWindow, views_.size() / std::size(kFormats) - 1) * std::size(kFormats) + format];
+VkBufferView create_texel_view(Gpu& gpu, const codegen::TexelBuffer& texels, const VkDescriptorBufferInfo& place) {
+  VkBufferViewCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO};
+  info.buffer = place.buffer;
+  info.format = texels.dtype == BP_I32 ? kInt : texels.lanes == 4 ? kFloats : kFloat;
+  info.offset = place.offset;
+  info.range = place.range;
+  VkBufferView view = VK_NULL_HANDLE;
+  gpu.check(gpu.vk.CreateBufferView(gpu.handle, &info, nullptr, &view), "vkCreateBufferView");
+  return view;
 }
 
 }  // namespace backplane::vulkan

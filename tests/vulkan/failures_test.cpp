@@ -316,11 +316,24 @@ void chain(const Card& card) {
   card.queues->finish(card.queue, nullptr);
 }
 
+/// Launches that need no barrier between them, their operands side by side in one block: nothing is bound beyond what an
+/// operation touches, else the layer would see the second write into what the first reads.
+void side_by_side(const Card& card) {
+  const Ints a(card, 256), order(card, 256), b(card, 256), c(card, 256);
+  const Shuffle shuffle(card, 256);
+  const int32_t zero = 0;
+  for (const Ints* ints : {&a, &order}) card.queues->fill(card.queue, ints->at(0), &zero, 4, 1024, nullptr);
+  shuffle.run(a, order, b);
+  shuffle.run(a, order, c);
+  card.queues->finish(card.queue, nullptr);
+}
+
 TEST(VulkanValidation, FindsMissingBarriersAndNothingElse) {
   // The layer keeps memory for good. Once it is unloaded, LeakSanitizer cannot tell whose that is.
   dlopen("libVkLayer_khronos_validation.so", RTLD_LAZY | RTLD_NODELETE);
   const auto good = open_card({{"vulkan.validation", "1"}});
   chain(*good);
+  side_by_side(*good);
   EXPECT_EQ(complaints(*good), 0u) << good->log.front();
   Faults faults;
   faults.drop_barriers();
