@@ -91,7 +91,7 @@ class Run {
     for (Problem& each : problems_) {
       if (!each.state.empty()) continue;
       if (interrupted()) break;
-      if (options_.total_s > 0 && seconds_since(start_) >= options_.total_s) {
+      if (options_.total_s > 0 && seconds_left() <= 0) {
         each.state = "no time left";
         continue;
       }
@@ -101,6 +101,8 @@ class Run {
     }
   }
   double seconds() const { return seconds_since(start_); }
+  /// Of the time in all; builds count, too.
+  double seconds_left() const { return options_.total_s - seconds(); }
   size_t count() const { return count_; }
   void line(const std::string& text) { status_.line(text); }
 
@@ -109,8 +111,7 @@ class Run {
   uint64_t budget_for(const Problem& problem) const {
     double ms = options_.budget_ms;
     if (options_.total_s > 0) {
-      const double left_ms = 1e3 * (options_.total_s - seconds_since(start_));
-      ms = std::min(4 * ms, left_ms * problem.weight / std::max(weight_left_, 1e-300));
+      ms = std::min(4 * ms, 1e3 * seconds_left() * problem.weight / std::max(weight_left_, 1e-300));
     }
     return static_cast<uint64_t>(std::max(ms, kLeastBudgetMs) * 1e6);
   }
@@ -119,6 +120,7 @@ class Run {
     autotune::Tuner::Watch watch;
     watch.cancelled = &interrupted();
     watch.budget_ns = budget_for(problem);
+    if (options_.total_s > 0) watch.total_ns = static_cast<uint64_t>(1e9 * std::max(seconds_left(), 0.0));
     watch.progress = [&](const autotune::Progress& progress) {
       if (status_.due()) status_.show(headline(problem, progress));
     };
@@ -137,9 +139,10 @@ class Run {
     const double elapsed = seconds_since(start_);
     const std::string eta =
         done_ == 0 ? "-" : clock_text(elapsed / static_cast<double>(done_) * static_cast<double>(count_ - done_));
-    return fmt::format("[{}] {}/{}  ETA {}  {} {}  {} {}", bar_text(part), done_ + 1, count_, eta,
-                       problem.key.operation(), problem.key.shapes, progress.stage,
-                       progress.variant);
+    const auto build_ns = static_cast<double>(progress.build_ns);
+    const std::string builds = build_ns < 1e8 ? "" : fmt::format("  ({} of builds)", time_text(build_ns));
+    return fmt::format("[{}] {}/{}  ETA {}  {} {}  {} {}{}", bar_text(part), done_ + 1, count_, eta,
+                       problem.key.operation(), problem.key.shapes, progress.stage, progress.variant, builds);
   }
 
   static std::string verdict(const Outcome& outcome) {
