@@ -65,8 +65,8 @@ Deviations deviations(const Pair& pair, const std::string& name) {
 }
 
 /// What a device's medians differ by from run to run. Two sources, the larger counts: what the runs say themselves, and
-/// how far the log-ratios of all pairs lie apart beyond their own scatter. The second takes a change of less than half of
-/// the cases for what it is, and a change of all of them alike does not disappear in it. `scatter` is the usual one.
+/// how far the log-ratios of all pairs lie apart beyond their own scatter. The second takes a change of less than half
+/// of the cases for what it is, and a change of all of them alike does not disappear in it. `scatter` is the usual one.
 double noise_between(const Run& before, const Run& after, const std::vector<Deviations*>& of_device, double scatter) {
   const double a = before.environment.noise_floor.value_or(0), b = after.environment.noise_floor.value_or(0);
   const double noise = std::max(std::sqrt(a * a + b * b), kLeastNoise);
@@ -78,8 +78,8 @@ double noise_between(const Run& before, const Run& after, const std::vector<Devi
   return std::max(noise, std::sqrt(std::max(0.0, all * all - scatter * scatter)));
 }
 
-/// Three stretches say little about their own scatter: it is drawn half way to what is usual on the device, as moderated
-/// t statistics do (Smyth 2004). Returns the usual one.
+/// Three stretches say little about their own scatter: it is drawn half way to what is usual on the device, as
+/// moderated t statistics do (Smyth 2004). Returns the usual one.
 double moderate(const std::vector<Deviations*>& of_device) {
   std::vector<double> samplings;
   for (const Deviations* d : of_device) samplings.push_back(d->sampling);
@@ -135,8 +135,10 @@ Comparison paired(Run& before, Run& after) {
     if (was && is) result.pairs.push_back({found->second, &row, 1, {}, Verdict::ambiguous, {}});
     if (was && !is) result.vanished.push_back(&row);
     if (!was && is) result.appeared.push_back(&row);
-    if (found == old.end()) ++result.unpaired;
-    else old.erase(found);
+    if (found == old.end())
+      ++result.unpaired;
+    else
+      old.erase(found);
   }
   result.unpaired += old.size();
   return result;

@@ -27,31 +27,31 @@ enum class Verdict {
 template <>
 inline constexpr std::array<std::string_view, 4> kNames<Verdict> = {"faster", "slower", "same", "ambiguous"};
 
-inline constexpr double kSame = 0.05;          ///< of the time
-inline constexpr double kFalseShare = 0.01;    ///< of the differences believed, how many may be chance
-inline constexpr double kLeastNoise = 0.005;   ///< no two runs are believed to agree better
-inline constexpr size_t kFewestSamples = 5;    ///< on each side; with fewer a pair is ambiguous
+inline constexpr double kSame = 0.05;         ///< of the time
+inline constexpr double kFalseShare = 0.01;   ///< of the differences believed, how many may be chance
+inline constexpr double kLeastNoise = 0.005;  ///< no two runs are believed to agree better
+inline constexpr size_t kFewestSamples = 5;   ///< on each side; with fewer a pair is ambiguous
 
 struct Pair {
   const Row* before = nullptr;
   const Row* after = nullptr;
-  double ratio = 1;          ///< median after / median before
-  Interval interval;         ///< of the ratio, 95 %, run noise included
+  double ratio = 1;   ///< median after / median before
+  Interval interval;  ///< of the ratio, 95 %, run noise included
   Verdict verdict = Verdict::ambiguous;
-  std::string why;           ///< of an ambiguous one
+  std::string why;  ///< of an ambiguous one
 };
 
 struct Comparison {
   std::vector<Pair> pairs;
   std::map<std::string, double> run_noise;  ///< by device: standard deviation of log medians from run to run
-  std::vector<const Row*> vanished;  ///< measured before; now with a reason instead of a time
-  std::vector<const Row*> appeared;  ///< measured now, not before
-  size_t unpaired = 0;               ///< rows of which the other run has none
-  std::vector<std::string> differences;  ///< of machines and drivers: such ratios say nothing about builds
+  std::vector<const Row*> vanished;         ///< measured before; now with a reason instead of a time
+  std::vector<const Row*> appeared;         ///< measured now, not before
+  size_t unpaired = 0;                      ///< rows of which the other run has none
+  std::vector<std::string> differences;     ///< of machines and drivers: such ratios say nothing about builds
 };
 
-/// Rows with one identity within a run (a file to which a repetition was appended) count as one with more stretches. The
-/// result points into `before` and `after`, which are merged in place.
+/// Rows with one identity within a run (a file to which a repetition was appended) count as one with more stretches.
+/// The result points into `before` and `after`, which are merged in place.
 Comparison compare(Run& before, Run& after);
 
 /// Slower, and with all of its interval beyond `share`.

@@ -64,8 +64,16 @@ Arguments parsed(const std::vector<std::string>& args) {
 }
 
 Table pairs_table(const std::vector<const Pair*>& pairs) {
-  Table table{{{"case"}, {"dtype"}, {"device"}, {"kernel"}, {"old", true}, {"new", true}, {"new / old", true},
-               {"95 % interval", true}, {"why"}}, {}};
+  Table table{{{"case"},
+               {"dtype"},
+               {"device"},
+               {"kernel"},
+               {"old", true},
+               {"new", true},
+               {"new / old", true},
+               {"95 % interval", true},
+               {"why"}},
+              {}};
   for (const Pair* p : pairs) {
     std::string kernel = choice_text(*p->after);
     if (p->before->variant != p->after->variant) kernel += ", was " + text_or_absent(p->before->variant);
@@ -129,7 +137,8 @@ void print(const Comparison& comparison, std::ostream& out) {
     for (const Row* row : comparison.vanished)
       out << fmt::format("  {}: {}, {}\n", identity(*row), name_of(row->status), text_or_absent(row->reason));
   }
-  if (!comparison.appeared.empty()) out << fmt::format("\n{} cases have a time now and had none\n", comparison.appeared.size());
+  if (!comparison.appeared.empty())
+    out << fmt::format("\n{} cases have a time now and had none\n", comparison.appeared.size());
   if (!comparison.pairs.empty()) out << "\n" << terminal_text(means_table(comparison));
 }
 

@@ -19,7 +19,7 @@ std::string joined(std::string text, const std::string& more) {
 std::string load_text(std::optional<double> load) { return load ? digits(*load) : std::string(kAbsent); }
 
 std::string ceiling_text(const Ceiling& c) {
-  const std::string value = c.kind == CeilingKind::launch ? time_text(c.value)
+  const std::string value = c.kind == CeilingKind::launch                                 ? time_text(c.value)
                             : c.kind == CeilingKind::fma || c.kind == CeilingKind::matrix ? flop_rate_text(c.value)
                                                                                           : byte_rate_text(c.value);
   if (!c.interval || c.value <= 0) return value;
@@ -102,9 +102,24 @@ Table ceilings_table(const Run& run) {
 }
 
 Table rows_table(const Rows& rows) {
-  Table table{{{"case"}, {"dtype"}, {"device"}, {"kernel"}, {"median", true}, {"interval", true}, {"p10 – p90", true},
-               {"n", true}, {"GFLOP/s", true}, {"GB/s", true}, {"of roofline", true}, {"bound by"},
-               {"/ default", true}, {"error", true}, {"allowed", true}, {"compile", true}, {"note"}}, {}};
+  Table table{{{"case"},
+               {"dtype"},
+               {"device"},
+               {"kernel"},
+               {"median", true},
+               {"interval", true},
+               {"p10 – p90", true},
+               {"n", true},
+               {"GFLOP/s", true},
+               {"GB/s", true},
+               {"of roofline", true},
+               {"bound by"},
+               {"/ default", true},
+               {"error", true},
+               {"allowed", true},
+               {"compile", true},
+               {"note"}},
+              {}};
   const auto rate = [](std::optional<double> value) { return value ? digits(*value) : std::string(kAbsent); };
   for (const Row* row : rows) {
     table.rows.push_back({row->name, row->dtype, row->device, choice_text(*row), time_text(row->median_ns),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run in the forms that people and programs read. What was not measured is "—" (in CSV: an empty field with a status).
+// A run in the forms that people and programs read. What was not measured is "—" (in CSV: an empty field with a
+// status).
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sweep measured, as plain data: one Run holds its environment, the ceilings of its devices and one Row for every
-// case x device x dtype x choice, also for those that have no time and say why.
+// What a sweep measured, as plain data: one Run holds its environment, the ceilings of its devices and one Row for
+// every case x device x dtype x choice, also for those that have no time and say why.
 //
 // The sweep fills these structs; results_json.h keeps them in files, and the tables, the page and `compare` only read
 // them. Nothing here measures, and what was not measured is absent (std::nullopt) rather than zero. Times are in ns,
@@ -43,7 +43,7 @@ struct Device {
   std::string plugin_build;  ///< version or build id of the plugin
   std::string name, kind;    ///< "AMD EPYC ...", "cpu" | "gpu" | "software" | ...
   std::string architecture, driver;
-  std::string lost;          ///< why it ended in the middle of the sweep; empty when it did not
+  std::string lost;  ///< why it ended in the middle of the sweep; empty when it did not
   bool operator==(const Device&) const = default;
 };
 
@@ -54,7 +54,7 @@ struct Environment {
   std::string system, cpu_model, cpu_flags;     ///< "Linux 6.1", "AMD EPYC ...", "avx2 avx512f ..."
   int cores = 0, threads = 0;                   ///< of the machine; that the devices on the host may use
   std::string governor;
-  std::optional<double> load_start, load_end;   ///< one-minute load averages
+  std::optional<double> load_start, load_end;  ///< one-minute load averages
   /// How far apart medians of the same work are within this run (standard deviation of log medians of stretches of time
   /// far apart). `compare` never believes a difference smaller than twice this.
   std::optional<double> noise_floor;
@@ -62,15 +62,18 @@ struct Environment {
 };
 
 enum class CeilingKind { fma, matrix, read, write, copy, launch };
+constexpr bool is_bandwidth(CeilingKind kind) {
+  return kind == CeilingKind::read || kind == CeilingKind::write || kind == CeilingKind::copy;
+}
 
 /// What a device can do at the most, measured in this run.
 struct Ceiling {
-  std::string device;             ///< Device::id
-  std::string dtype;              ///< "f32"; empty where it does not matter
+  std::string device;  ///< Device::id
+  std::string dtype;   ///< "f32"; empty where it does not matter
   CeilingKind kind = CeilingKind::fma;
   int64_t working_set_bytes = 0;  ///< read, write and copy; 0 elsewhere
   double value = 0;
-  std::string unit;               ///< "GFLOP/s", "GB/s", "ns"
+  std::string unit;  ///< "GFLOP/s", "GB/s", "ns"
   std::optional<Interval> interval;
   bool operator==(const Ceiling&) const = default;
 };
@@ -103,45 +106,45 @@ struct Ratio {
 };
 
 struct Row {
-  std::string name;   ///< of the case, the same on every device: "matmul/256x256x256"
-  std::string suite;  ///< "smoke"
-  std::string op;     ///< "matmul"
+  std::string name;        ///< of the case, the same on every device: "matmul/256x256x256"
+  std::string suite;       ///< "smoke"
+  std::string op;          ///< "matmul"
   std::string attributes;  ///< "transpose_b=true"; empty: defaults
   std::string shape;       ///< as text, "256x256x256"
   std::vector<std::pair<std::string, int64_t>> dimensions;  ///< {"M", 256}, {"N", 256}, {"K", 256}
   std::string dtype;
   std::string device, plugin;  ///< Device::id, and its plugin
   Choice choice = Choice::default_;
-  std::string variant;         ///< that ran; may be empty where nothing ran
+  std::string variant;  ///< that ran; may be empty where nothing ran
   Status status = Status::unmeasured;
-  std::string reason;          ///< why there is no time; empty when measured
+  std::string reason;  ///< why there is no time; empty when measured
 
-  int samples = 0;             ///< that the figures below come from
+  int samples = 0;                                  ///< that the figures below come from
   std::optional<double> median_ns, p10_ns, p90_ns;  ///< p10 and p90 absent below kFewestForPercentiles samples
   std::optional<Interval> interval_ns;              ///< of the median
-  std::vector<double> samples_ns;  ///< at most kMostSamples, in the order of time
-  /// How many consecutive samples_ns were taken in one stretch of time; their sum is samples_ns.size(). Empty: all in one.
-  /// Samples of one stretch share a drift, so `compare` resamples stretches.
+  std::vector<double> samples_ns;                   ///< at most kMostSamples, in the order of time
+  /// How many consecutive samples_ns were taken in one stretch of time; their sum is samples_ns.size(). Empty: all in
+  /// one. Samples of one stretch share a drift, so `compare` resamples stretches.
   std::vector<int64_t> stretches;
-  Clock clock = Clock::host;              ///< of median_ns
-  std::optional<double> host_median_ns;   ///< beside a device's clock
+  Clock clock = Clock::host;             ///< of median_ns
+  std::optional<double> host_median_ns;  ///< beside a device's clock
   std::optional<Ratio> to_default;
 
-  std::optional<double> flops, bytes;     ///< as the op counts them; absent for work that has none
-  std::optional<double> roofline_share;   ///< of this device's own measured roofline
+  std::optional<double> flops, bytes;    ///< as the op counts them; absent for work that has none
+  std::optional<double> roofline_share;  ///< of this device's own measured roofline
   Bound bound = Bound::unknown;
-  std::optional<double> error, allowed;   ///< largest relative difference from the oracle, and the bound that it kept
-  std::optional<double> compile_ns;       ///< never part of the times above
-  std::string command;                    ///< that measures exactly this row again
-  bool quiet = true;                      ///< false: too few rounds without other programs, so busy ones were used
+  std::optional<double> error, allowed;  ///< largest relative difference from the oracle, and the bound that it kept
+  std::optional<double> compile_ns;      ///< never part of the times above
+  std::string command;                   ///< that measures exactly this row again
+  bool quiet = true;                     ///< false: too few rounds without other programs, so busy ones were used
   bool operator==(const Row&) const = default;
 };
 
 struct Run {
   int schema = kSchema;
-  std::string started;       ///< UTC, "2026-11-21T19:30:00Z"
+  std::string started;  ///< UTC, "2026-11-21T19:30:00Z"
   std::string command_line;
-  bool made_up = false;      ///< data for tests of the reports; every report says so
+  bool made_up = false;  ///< data for tests of the reports; every report says so
   Environment environment;
   std::vector<Device> devices;
   std::vector<Ceiling> ceilings;

@@ -21,31 +21,30 @@ template <class E>
 E enumerator(const std::string& name) {
   const auto& names = kNames<E>;
   const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) throw Error(fmt::format("the word '{}' is not known; it may be from a newer version", name));
+  if (found == names.end())
+    throw Error(fmt::format("the word '{}' is not known; it may be from a newer version", name));
   return static_cast<E>(found - names.begin());
 }
 
 template <class T>
-concept Structured = requires(T value) { fields([](const char*, auto&) {}, value); };
+concept Structured = requires(T value) {
+  fields([](const char*, auto&) {}, value);
+};
 
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Interval>
-void fields(V&& visit, T& x) {
-  visit("low", x.low), visit("high", x.high);
-}
+requires std::is_same_v<std::remove_const_t<T>, Interval>
+void fields(V&& visit, T& x) { visit("low", x.low), visit("high", x.high); }
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Ratio>
-void fields(V&& visit, T& x) {
-  visit("value", x.value), visit("interval", x.interval);
-}
+requires std::is_same_v<std::remove_const_t<T>, Ratio>
+void fields(V&& visit, T& x) { visit("value", x.value), visit("interval", x.interval); }
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Device>
+requires std::is_same_v<std::remove_const_t<T>, Device>
 void fields(V&& visit, T& x) {
   visit("id", x.id), visit("plugin", x.plugin), visit("plugin_build", x.plugin_build), visit("name", x.name);
   visit("kind", x.kind), visit("architecture", x.architecture), visit("driver", x.driver), visit("lost", x.lost);
 }
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Environment>
+requires std::is_same_v<std::remove_const_t<T>, Environment>
 void fields(V&& visit, T& x) {
   visit("versions", x.versions), visit("commit", x.commit), visit("build", x.build), visit("compiler", x.compiler);
   visit("system", x.system), visit("cpu_model", x.cpu_model), visit("cpu_flags", x.cpu_flags), visit("cores", x.cores);
@@ -53,14 +52,14 @@ void fields(V&& visit, T& x) {
   visit("load_end", x.load_end), visit("noise_floor", x.noise_floor);
 }
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Ceiling>
+requires std::is_same_v<std::remove_const_t<T>, Ceiling>
 void fields(V&& visit, T& x) {
   visit("device", x.device), visit("dtype", x.dtype), visit("kind", x.kind);
   visit("working_set_bytes", x.working_set_bytes), visit("value", x.value), visit("unit", x.unit);
   visit("interval", x.interval);
 }
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Row>
+requires std::is_same_v<std::remove_const_t<T>, Row>
 void fields(V&& visit, T& x) {
   visit("name", x.name), visit("suite", x.suite), visit("op", x.op), visit("attributes", x.attributes);
   visit("shape", x.shape), visit("dimensions", x.dimensions), visit("dtype", x.dtype), visit("device", x.device);
@@ -74,7 +73,7 @@ void fields(V&& visit, T& x) {
 }
 /// All but the rows.
 template <class V, class T>
-  requires std::is_same_v<std::remove_const_t<T>, Run>
+requires std::is_same_v<std::remove_const_t<T>, Run>
 void fields(V&& visit, T& x) {
   visit("schema", x.schema), visit("started", x.started), visit("command_line", x.command_line);
   visit("made_up", x.made_up), visit("environment", x.environment), visit("devices", x.devices);
@@ -88,13 +87,19 @@ void read(const Json& json, T& value);
 
 // ---- writing ----
 template <class T>
-bool is_absent(const T&) { return false; }
+bool is_absent(const T&) {
+  return false;
+}
 template <class T>
-bool is_absent(const std::optional<T>& value) { return !value; }
+bool is_absent(const std::optional<T>& value) {
+  return !value;
+}
 bool is_absent(const std::optional<double>& value) { return !value || !std::isfinite(*value); }
 bool is_absent(const std::string& value) { return value.empty(); }
 template <class T>
-bool is_absent(const std::vector<T>& value) { return value.empty(); }
+bool is_absent(const std::vector<T>& value) {
+  return value.empty();
+}
 bool is_absent(const std::map<std::string, std::string>& value) { return value.empty(); }
 
 template <class T>
@@ -103,16 +108,20 @@ Json written_one(const T& value) {
     return std::string(name_of(value));
   } else if constexpr (Structured<const T>) {
     Json json = Json::object();
-    fields([&json](const char* key, const auto& field) {
-      if (!is_absent(field)) json[key] = written(field);
-    }, value);
+    fields(
+        [&json](const char* key, const auto& field) {
+          if (!is_absent(field)) json[key] = written(field);
+        },
+        value);
     return json;
   } else {
     return value;
   }
 }
 template <class T>
-Json written_one(const std::optional<T>& value) { return written(*value); }
+Json written_one(const std::optional<T>& value) {
+  return written(*value);
+}
 template <class T>
 Json written_one(const std::vector<T>& list) {
   Json json = Json::array();
@@ -125,7 +134,9 @@ Json written_one(const std::vector<std::pair<std::string, int64_t>>& list) {
   return json;
 }
 template <class T>
-Json written(const T& value) { return written_one(value); }
+Json written(const T& value) {
+  return written_one(value);
+}
 
 // ---- reading ----
 template <class T>
@@ -133,15 +144,19 @@ void read_one(const Json& json, T& value) {
   if constexpr (std::is_enum_v<T>) {
     value = enumerator<T>(json.get<std::string>());
   } else if constexpr (Structured<T>) {
-    fields([&json](const char* key, auto& field) {
-      if (const auto found = json.find(key); found != json.end()) read(*found, field);
-    }, value);
+    fields(
+        [&json](const char* key, auto& field) {
+          if (const auto found = json.find(key); found != json.end()) read(*found, field);
+        },
+        value);
   } else {
     json.get_to(value);
   }
 }
 template <class T>
-void read_one(const Json& json, std::optional<T>& value) { read(json, value.emplace()); }
+void read_one(const Json& json, std::optional<T>& value) {
+  read(json, value.emplace());
+}
 template <class T>
 void read_one(const Json& json, std::vector<T>& list) {
   list.clear();
@@ -152,14 +167,18 @@ void read_one(const Json& json, std::vector<std::pair<std::string, int64_t>>& li
   for (const auto& [key, value] : json.items()) list.emplace_back(key, value.get<int64_t>());
 }
 template <class T>
-void read(const Json& json, T& value) { read_one(json, value); }
+void read(const Json& json, T& value) {
+  read_one(json, value);
+}
 
 /// The schema is looked at before anything else is believed.
 Run read_header(const Json& json) {
   const int schema = json.at("schema").get<int>();
   if (schema != kSchema)
-    throw Error(fmt::format("results have schema {}, this version reads {}; measure again with this version, or read "
-                            "them with the version that wrote them", schema, kSchema));
+    throw Error(
+        fmt::format("results have schema {}, this version reads {}; measure again with this version, or read "
+                    "them with the version that wrote them",
+                    schema, kSchema));
   Run run;
   read(json, run);
   return run;
@@ -182,8 +201,8 @@ Json google_context(const Run& run) {
 Json google_row(const Row& row) {
   std::string name = identity(row);
   for (char& c : name) c = c == ' ' ? '/' : c;
-  Json json = {{"name", name}, {"run_name", name}, {"run_type", "iteration"}, {"threads", 1},
-               {"iterations", row.samples}};
+  Json json = {
+      {"name", name}, {"run_name", name}, {"run_type", "iteration"}, {"threads", 1}, {"iterations", row.samples}};
   if (!row.median_ns) {
     json["error_occurred"] = true;
     json["error_message"] = std::string(name_of(row.status)) + ": " + row.reason;

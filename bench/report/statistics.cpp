@@ -43,7 +43,9 @@ double bootstrap_deviation(const std::vector<double>& values, const std::vector<
   }
   // Half of the middle 68 %: a few replicates that drew nothing but interrupted samples do not count.
   std::sort(logs.begin(), logs.end());
-  const auto at = [&logs](double share) { return logs[static_cast<size_t>(share * static_cast<double>(logs.size() - 1))]; };
+  const auto at = [&logs](double share) {
+    return logs[static_cast<size_t>(share * static_cast<double>(logs.size() - 1))];
+  };
   const double deviation = (at(0.8413) - at(0.1587)) / 2;
   const auto stretch_count = static_cast<double>(ends.size());
   const double correction = ends.size() > 1 ? stretch_count / (stretch_count - 1) : 1;

@@ -13,8 +13,8 @@ double median(std::vector<double> values);
 double robust_deviation(const std::vector<double>& values);
 
 /// Standard deviation of the log of the median, by bootstrap: stretches are drawn with replacement, then samples within
-/// each, so that a drift that a stretch's samples share counts once per stretch and not once per sample; corrected for few
-/// stretches as a standard deviation is, by m / (m - 1). `stretches` as in Row; values are positive.
+/// each, so that a drift that a stretch's samples share counts once per stretch and not once per sample; corrected for
+/// few stretches as a standard deviation is, by m / (m - 1). `stretches` as in Row; values are positive.
 double bootstrap_deviation(const std::vector<double>& values, const std::vector<int64_t>& stretches, uint64_t seed);
 
 /// Probability of a |t| as large as this under Student's distribution with kDegrees degrees of freedom.

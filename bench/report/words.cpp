@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/words.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -24,6 +25,19 @@ std::string in_units(std::optional<double> value, const std::array<Unit, N>& uni
   for (const Unit& u : units)
     if (std::abs(*value) >= 0.9995 * u.size) unit = &u;
   return fmt::format("{} {}", digits(*value / unit->size), unit->name);
+}
+
+/// "1.00 µs" -> "1 µs"
+std::string without_zeros(std::string text) {
+  const size_t end = std::min(text.find(' '), text.size());
+  if (text.find('.') >= end) return text;
+  const size_t last = text.find_last_not_of('0', end - 1);
+  const size_t kept = text[last] == '.' ? last : last + 1;
+  return text.erase(kept, end - kept);
+}
+
+std::string without_unit(const std::string& text, std::string_view unit) {
+  return text.substr(0, text.size() - unit.size());
 }
 
 }  // namespace
@@ -86,6 +100,11 @@ std::string choice_text(const Row& row) {
   std::string text(name_of(row.choice));
   return row.variant.empty() ? text : text + ": " + row.variant;
 }
+
+std::string time_tick(double ns) { return without_zeros(time_text(ns)); }
+std::string flop_rate_tick(double value) { return without_unit(without_zeros(flop_rate_text(value)), "FLOP/s"); }
+std::string byte_rate_tick(double value) { return without_unit(without_zeros(byte_rate_text(value)), "B/s"); }
+std::string plain_tick(double value) { return fmt::format("{:g}", value); }
 
 size_t width_of(std::string_view text) {
   size_t width = 0;

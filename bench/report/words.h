@@ -34,6 +34,12 @@ std::string text_or_absent(std::string_view text);
 /// "tuned: tiled@bm=64"; the variant alone for Choice::variant, the library's name for Choice::peer.
 std::string choice_text(const Row& row);
 
+/// Without zeros that say nothing, for ticks of an axis: "10 µs"; "10 G", where the axis' title has the unit.
+std::string time_tick(double ns);
+std::string flop_rate_tick(double gflop_per_s);
+std::string byte_rate_tick(double gb_per_s);
+std::string plain_tick(double value);
+
 /// Columns on a terminal of UTF-8 text without wide characters.
 size_t width_of(std::string_view text);
 

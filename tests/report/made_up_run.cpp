@@ -18,8 +18,16 @@ struct Card {
 
 const std::vector<Card>& cards() {
   static const std::vector<Card> list = {
-      {{"cpu:0", "cpu", "0.6.0", "Example CPU, 2 cores", "cpu", "avx512_core_bf16", "oneDNN 2.6.3", ""}, 236, 25, 400, 0},
-      {{"opencl:0", "opencl", "0.6.0", "pthread-Example CPU", "software", "OpenCL 3.0", "PoCL 3.1", ""}, 210, 24, 4e3, 0},
+      {{"cpu:0", "cpu", "0.6.0", "Example CPU, 2 cores", "cpu", "avx512_core_bf16", "oneDNN 2.6.3", ""},
+       236,
+       25,
+       400,
+       0},
+      {{"opencl:0", "opencl", "0.6.0", "pthread-Example CPU", "software", "OpenCL 3.0", "PoCL 3.1", ""},
+       210,
+       24,
+       4e3,
+       0},
       {{"vulkan:0", "vulkan", "0.6.0", "llvmpipe", "software", "Vulkan 1.3", "Mesa 22.3.6", ""}, 18, 9, 3e4, 0},
       {{"cuda:0", "cuda", "0.6.0", "Example GPU", "gpu", "sm_90", "CUDA 13.0", ""}, 5.1e4, 3.6e3, 2.6e3, 7.4e5}};
   return list;
@@ -46,13 +54,18 @@ struct Problem {
 Problem product(int64_t m, int64_t n, int64_t k, const char* dtype) {
   const double size = dtype == std::string("f32") ? 4 : 2;
   const auto area = static_cast<double>(m * k + k * n + m * n);
-  return {"matmul", fmt::format("{}x{}x{}", m, n, k), dtype, {{"M", m}, {"N", n}, {"K", k}},
-          2.0 * static_cast<double>(m * n * k), size * area};
+  return {"matmul",
+          fmt::format("{}x{}x{}", m, n, k),
+          dtype,
+          {{"M", m}, {"N", n}, {"K", k}},
+          2.0 * static_cast<double>(m * n * k),
+          size * area};
 }
 Problem rows_by_columns(const char* op, int64_t rows, int64_t columns, double flops_each) {
   const auto count = static_cast<double>(rows * columns);
-  return {op, fmt::format("{}x{}", rows, columns), "f32", {{"rows", rows}, {"columns", columns}}, flops_each * count,
-          8 * count};
+  return {
+      op,       fmt::format("{}x{}", rows, columns), "f32", {{"rows", rows}, {"columns", columns}}, flops_each * count,
+      8 * count};
 }
 
 std::vector<Problem> problems() {
@@ -64,8 +77,8 @@ std::vector<Problem> problems() {
   for (const int64_t rows : {16, 256, 4096}) list.push_back(rows_by_columns("softmax", rows, 1024, 5));
   for (const int64_t rows : {16, 256, 4096}) list.push_back(rows_by_columns("pointwise", rows, 1024, 8));
   list.push_back(rows_by_columns("reduce", 1024, 1024, 1));
-  list.push_back({"attention", "4x8x512x64", "f32", {{"batch", 4}, {"heads", 8}, {"length", 512}, {"width", 64}},
-                  2.1e9, 1.7e7});
+  list.push_back(
+      {"attention", "4x8x512x64", "f32", {{"batch", 4}, {"heads", 8}, {"length", 512}, {"width", 64}}, 2.1e9, 1.7e7});
   return list;
 }
 
@@ -73,11 +86,14 @@ const char* const kTiles[] = {"tiled@bm=32,bn=32", "tiled@bm=64,bn=64", "tiled@b
 
 void set_times(Row& row, double ns, const Card& card, Numbers& numbers) {
   row.samples = ns > 1e7 ? 7 : 21;
-  for (int i = 0; i < row.samples; ++i) row.samples_ns.push_back(std::round(ns * (0.98 + 0.05 * numbers.next()) * 10) / 10);
+  for (int i = 0; i < row.samples; ++i)
+    row.samples_ns.push_back(std::round(ns * (0.98 + 0.05 * numbers.next()) * 10) / 10);
   row.stretches = {row.samples / 2, row.samples - row.samples / 2};
   std::vector<double> sorted = row.samples_ns;
   std::sort(sorted.begin(), sorted.end());
-  const auto at = [&](double share) { return sorted[static_cast<size_t>(share * static_cast<double>(row.samples - 1))]; };
+  const auto at = [&](double share) {
+    return sorted[static_cast<size_t>(share * static_cast<double>(row.samples - 1))];
+  };
   row.median_ns = at(0.5);
   row.interval_ns = {at(0.3), at(0.7)};
   if (row.samples >= kFewestForPercentiles) row.p10_ns = at(0.1), row.p90_ns = at(0.9);
@@ -107,9 +123,7 @@ Row row_of(const Problem& p, const Card& card, Choice choice, std::string varian
   return row;
 }
 
-void set_reason(Row& row, Status status, std::string reason) {
-  row.status = status, row.reason = std::move(reason);
-}
+void set_reason(Row& row, Status status, std::string reason) { row.status = status, row.reason = std::move(reason); }
 
 /// Why the device has no time for this problem; measured when it has one.
 Status status_of(const Problem& p, const Card& card, std::string& reason) {
@@ -148,10 +162,14 @@ void add_rows(Run& run, const Problem& p, const Card& card, Numbers& numbers) {
   for (const Choice choice : {Choice::default_, Choice::tuned}) {
     const bool tuned = choice == Choice::tuned;
     const size_t taken = tuned && card.device.plugin != "cpu" ? best : 1;
-    Row& row = run.rows.emplace_back(row_of(p, card, choice, has_variants ? kTiles[taken] : tuned ? "wide@v=8" : "plain"));
+    Row& row = run.rows.emplace_back(row_of(p, card, choice,
+                                            has_variants ? kTiles[taken]
+                                            : tuned      ? "wide@v=8"
+                                                         : "plain"));
     row.status = Status::measured;
     const double slowdown = has_variants ? 1 + 0.35 * std::abs(static_cast<double>(taken) - static_cast<double>(best))
-                                         : tuned ? 1 : 1.0 + 0.3 * numbers.next();
+                            : tuned      ? 1
+                                         : 1.0 + 0.3 * numbers.next();
     measure(row, p, card, slowdown, numbers);
     if (!tuned) default_ns = *row.median_ns;
     const double ratio = *row.median_ns / default_ns;
@@ -165,7 +183,8 @@ void add_ceilings(Run& run, const Card& card) {
   };
   add(CeilingKind::fma, "f32", 0, card.gflops, "GFLOP/s");
   if (card.matrix > 0) add(CeilingKind::matrix, "f16", 0, card.matrix, "GFLOP/s");
-  for (const auto& [kind, share] : {std::pair(CeilingKind::read, 1.0), {CeilingKind::write, 0.6}, {CeilingKind::copy, 0.85}})
+  for (const auto& [kind, share] :
+       {std::pair(CeilingKind::read, 1.0), {CeilingKind::write, 0.6}, {CeilingKind::copy, 0.85}})
     for (const int shift : {14, 17, 20, 23, 26, 28})
       add(kind, "f32", int64_t{1} << shift, share * card.gbytes * (1 + 5 / (1 + std::exp2(shift - 19))), "GB/s");
   add(CeilingKind::launch, "", 0, card.launch_ns, "ns");

@@ -36,6 +36,14 @@ TEST(Words, WhatIsNotThereIsADash) {
   EXPECT_EQ(spread_text(Row{}), "—");
 }
 
+TEST(Words, TicksAreShort) {
+  EXPECT_EQ(time_tick(1000), "1 µs");
+  EXPECT_EQ(time_tick(1500), "1.5 µs");
+  EXPECT_EQ(time_tick(100'000), "100 µs");
+  EXPECT_EQ(flop_rate_tick(10), "10 G");
+  EXPECT_EQ(byte_rate_tick(2000), "2 T");
+}
+
 TEST(Words, AnErrorOfZeroIsNotAnAbsentOne) { EXPECT_EQ(error_text(0.0), "0"); }
 
 TEST(Tables, AlignByColumnsOfTheTerminalNotByBytes) {

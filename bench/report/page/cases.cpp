@@ -12,7 +12,8 @@ namespace {
 bool has_time(const Row* row) { return row && row->status == Status::measured && row->median_ns; }
 
 size_t device_index(Run& run, const Row& row) {
-  const auto found = std::find_if(run.devices.begin(), run.devices.end(), [&](const Device& d) { return d.id == row.device; });
+  const auto found =
+      std::find_if(run.devices.begin(), run.devices.end(), [&](const Device& d) { return d.id == row.device; });
   const auto index = static_cast<size_t>(found - run.devices.begin());
   if (found == run.devices.end()) {
     Device& added = run.devices.emplace_back();
@@ -23,10 +24,18 @@ size_t device_index(Run& run, const Row& row) {
 
 void place(OnDevice& on, const Row& row) {
   switch (row.choice) {
-    case Choice::default_: on.default_row = &row; break;
-    case Choice::tuned: on.tuned = &row; break;
-    case Choice::variant: on.variants.push_back(&row); break;
-    case Choice::peer: on.peers.push_back(&row); break;
+    case Choice::default_:
+      on.default_row = &row;
+      break;
+    case Choice::tuned:
+      on.tuned = &row;
+      break;
+    case Choice::variant:
+      on.variants.push_back(&row);
+      break;
+    case Choice::peer:
+      on.peers.push_back(&row);
+      break;
   }
 }
 

@@ -31,9 +31,9 @@ struct OnDevice {
 
 struct CaseRows {
   std::string name, op, dtype;
-  const Row* first = nullptr;  ///< for what is the same in all: shape, dimensions, work
-  std::vector<OnDevice> on;    ///< as Run::devices
-  std::string label() const;   ///< "matmul/64x64x64 f32"
+  const Row* first = nullptr;           ///< for what is the same in all: shape, dimensions, work
+  std::vector<OnDevice> on;             ///< as Run::devices
+  std::string label() const;            ///< "matmul/64x64x64 f32"
   std::string label_within_op() const;  ///< "64x64x64 f32"
 };
 

@@ -57,13 +57,15 @@ std::string summary_cell(const Page& page, const std::string& op, size_t device)
 std::string heat_cell(const OnDevice& on, bool fastest) {
   const Row* row = on.got();
   if (row) {
-    return fmt::format("<td class=\"{}{}\" title=\"{}\">{}</td>", heat_class(row->roofline_share), fastest ? " best" : "",
+    return fmt::format("<td class=\"{}{}\" title=\"{}\">{}</td>", heat_class(row->roofline_share),
+                       fastest ? " best" : "",
                        escaped(choice_text(*row) + ", " + percent_text(row->roofline_share) + " of the roofline"),
                        time_text(row->median_ns));
   }
   const Row* other = on.any();
   if (!other || other->status == Status::unmeasured) return "<td class=\"none\">—</td>";
-  if (other->status == Status::measured) return "<td class=\"none\" title=\"only single variants were measured\">—</td>";
+  if (other->status == Status::measured)
+    return "<td class=\"none\" title=\"only single variants were measured\">—</td>";
   return fmt::format("<td class=\"none {0}\" title=\"{1}\">{0}</td>", name_of(other->status),
                      escaped(text_or_absent(other->reason)));
 }
@@ -126,37 +128,41 @@ std::string machine_section(const Page& page) {
 }
 
 std::string summary_section(const Page& page) {
-  std::string body = "<table class=\"heat\">\n<thead><tr><th scope=\"col\">op</th>" + device_heads(page) +
-                     "</tr></thead>\n<tbody>\n";
+  std::string body =
+      "<table class=\"heat\">\n<thead><tr><th scope=\"col\">op</th>" + device_heads(page) + "</tr></thead>\n<tbody>\n";
   for (const std::string& op : ops_of(page.cases)) {
     body += "<tr><th scope=\"row\">" + escaped(op) + "</th>";
     for (size_t d = 0; d < page.run.devices.size(); ++d) body += summary_cell(page, op, d);
     body += "</tr>\n";
   }
   body += "</tbody>\n</table>\n";
-  return section("summary", "Devices and ops",
-                 "How much of what the device can do at the most does an op reach? Shares are of the device's own roofline, "
-                 "measured in this run: geometric means over cases, tuned where a tuned row exists.",
-                 page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body));
+  return section(
+      "summary", "Devices and ops",
+      "How much of what the device can do at the most does an op reach? Shares are of the device's own roofline, "
+      "measured in this run: geometric means over cases, tuned where a tuned row exists.",
+      page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body));
 }
 
 std::string heat_map_section(const Page& page) {
-  std::string body = "<table class=\"heat\">\n<thead><tr><th scope=\"col\">case</th>" + device_heads(page) + "</tr></thead>\n";
+  std::string body =
+      "<table class=\"heat\">\n<thead><tr><th scope=\"col\">case</th>" + device_heads(page) + "</tr></thead>\n";
   for (const std::string& op : ops_of(page.cases)) {
     body += fmt::format("<tbody>\n<tr><th scope=\"rowgroup\" class=\"op\" colspan=\"{}\">{}</th></tr>\n",
                         page.run.devices.size() + 1, escaped(op));
     body += heat_rows(page, op) + "</tbody>\n";
   }
-  return section("cases", "Every case on every device",
-                 "Median times; the colour says how near that is to the device's own roofline. The fastest device of a row is "
-                 "bold and framed.",
-                 page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body + "</table>\n"));
+  return section(
+      "cases", "Every case on every device",
+      "Median times; the colour says how near that is to the device's own roofline. The fastest device of a row is "
+      "bold and framed.",
+      page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body + "</table>\n"));
 }
 
 std::string support_section(const Page& page) {
   std::vector<std::pair<std::string, std::string>> kinds;
   for (const CaseRows& c : page.cases)
-    if (std::find(kinds.begin(), kinds.end(), std::pair(c.op, c.dtype)) == kinds.end()) kinds.emplace_back(c.op, c.dtype);
+    if (std::find(kinds.begin(), kinds.end(), std::pair(c.op, c.dtype)) == kinds.end())
+      kinds.emplace_back(c.op, c.dtype);
   std::string body = "<table class=\"support\">\n<thead><tr><th scope=\"col\">op</th>" + device_heads(page) +
                      "</tr></thead>\n<tbody>\n";
   for (const auto& [op, dtype] : kinds) {
@@ -164,10 +170,11 @@ std::string support_section(const Page& page) {
     for (size_t d = 0; d < page.run.devices.size(); ++d) body += support_cell(page, op, dtype, d);
     body += "</tr>\n";
   }
-  return section("support", "Right, wrong, refused",
-                 "Every timed row was compared with an oracle in the same run; the bound is what rounding allows. A dash: "
-                 "nobody tried.",
-                 kinds.empty() ? "" : scrolling(body + "</tbody>\n</table>\n"));
+  return section(
+      "support", "Right, wrong, refused",
+      "Every timed row was compared with an oracle in the same run; the bound is what rounding allows. A dash: "
+      "nobody tried.",
+      kinds.empty() ? "" : scrolling(body + "</tbody>\n</table>\n"));
 }
 
 }  // namespace backplane::bench::report::page

@@ -35,8 +35,10 @@ std::string tiles(const Page& page) {
   text += tile(std::to_string(page.cases.size()), fmt::format("cases on {} devices", page.run.devices.size()));
   text += tile(std::to_string(measured), fmt::format("rows timed, of {}", page.run.rows.size()));
   text += tile(std::to_string(wrong), "wrong results, none of them timed");
-  text += tile(shares.empty() ? std::string(kAbsent) : percent_text(median(shares)), "of the roofline, median over cases");
-  text += tile(gains.empty() ? std::string(kAbsent) : times_text(geometric_mean(gains)), "gained by tuning, geometric mean");
+  text +=
+      tile(shares.empty() ? std::string(kAbsent) : percent_text(median(shares)), "of the roofline, median over cases");
+  text += tile(gains.empty() ? std::string(kAbsent) : times_text(geometric_mean(gains)),
+               "gained by tuning, geometric mean");
   text += tile(percent_text(page.run.environment.noise_floor), "noise floor of this run");
   return text + "</div>\n";
 }
@@ -57,10 +59,10 @@ struct Entry {
   std::string (*make)(const Page& page);
 };
 
-const Entry kSections[] = {{"machine", "Machine", machine_section},   {"summary", "Summary", summary_section},
+const Entry kSections[] = {{"machine", "Machine", machine_section},     {"summary", "Summary", summary_section},
                            {"roofline", "Rooflines", roofline_section}, {"cases", "Cases", heat_map_section},
-                           {"wins", "Variants", win_map_section},     {"gain", "Tuning", gain_section},
-                           {"scaling", "Scaling", scaling_section},   {"latency", "Latency", latency_section},
+                           {"wins", "Variants", win_map_section},       {"gain", "Tuning", gain_section},
+                           {"scaling", "Scaling", scaling_section},     {"latency", "Latency", latency_section},
                            {"support", "Correctness", support_section}, {"ceilings", "Ceilings", ceiling_section},
                            {"rows", "Rows", every_row_section}};
 
@@ -82,7 +84,8 @@ std::string html(const Run& measured) {
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Backplane bench, {}</title>\n"
       "<style>{}</style>\n</head>\n<body style=\"--devices:{}\">\n{}<nav>\n{}</nav>\n</header>\n<main>\n{}</main>\n"
-      "<footer>Times are medians of samples; a dash means that nothing was measured. FLOP and bytes are counted as the op "
+      "<footer>Times are medians of samples; a dash means that nothing was measured. FLOP and bytes are counted as the "
+      "op "
       "defines them: each input read once, each output written once.</footer>\n</body>\n</html>\n",
       page::escaped(text_or_absent(run.started)), page::kStyle, run.devices.size(), page::head(page), links, sections);
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rooflines (Williams, Waterman and Patterson 2009): rate over arithmetic intensity, one drawing a device; and the
-// ceilings themselves.
+// Rooflines (Williams, Waterman and Patterson 2009): rate over arithmetic intensity, one drawing a
+// device.
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -15,7 +14,7 @@ namespace backplane::bench::report::page {
 
 namespace {
 
-constexpr double kWidth = 360, kHeight = 270, kLeft = 44, kTop = 26, kRight = 350, kBottom = 234;
+constexpr double kHeight = 270, kLeft = 44, kTop = 26, kRight = kChartRight, kBottom = 234;
 
 struct Roof {
   std::string name;
@@ -35,10 +34,6 @@ struct Roofs {
     return value;
   }
 };
-
-bool is_bandwidth(CeilingKind kind) {
-  return kind == CeilingKind::read || kind == CeilingKind::write || kind == CeilingKind::copy;
-}
 
 /// Peaks by dtype; bandwidth of the largest and of the fastest working set.
 Roofs roofs_of(const Run& run, const std::string& device) {
@@ -99,13 +94,6 @@ Points points_of(const Page& page, size_t device, const std::vector<std::string>
   return points;
 }
 
-std::string without_unit(const std::string& text, std::string_view unit) { return text.substr(0, text.size() - unit.size()); }
-std::string intensity_tick(double value) { return fmt::format("{:g}", value); }
-/// "10 G": the unit of one is in the axis title.
-std::string flop_tick(double value) { return without_unit(without_zeros(flop_rate_text(value)), "FLOP/s"); }
-std::string byte_tick(double value) { return without_unit(without_zeros(byte_rate_text(value)), "B/s"); }
-std::string size_tick(double value) { return bytes_text(static_cast<int64_t>(value)); }
-
 void draw_roofs(Svg& svg, const Roofs& roofs, const LogAxis& x, const LogAxis& y) {
   const double peak = roofs.highest(), slope = roofs.steepest();
   for (const Roof& r : roofs.flat) {
@@ -133,8 +121,9 @@ std::string roofline(const Page& page, size_t device, const std::vector<std::str
   // The steepest slope gets a decade of its own, or its name would have no room.
   const LogAxis x(std::min(points.x_low, ridge / 12), std::max(points.x_high, 4 * ridge), kLeft, kRight);
   const LogAxis y(points.y_low, std::max(points.y_high, roofs.highest()), kBottom, kTop, 0.07);
-  Svg svg(kWidth, kHeight, "roofline of " + page.run.devices[device].id);
-  draw_frame(svg, {x, y, kLeft, kTop, kRight, kBottom, "arithmetic intensity, FLOP per byte", "rate, FLOP/s", intensity_tick, flop_tick});
+  Svg svg(kChartWidth, kHeight, "roofline of " + page.run.devices[device].id);
+  draw_frame(svg, {x, y, kLeft, kTop, kRight, kBottom, "arithmetic intensity, FLOP per byte", "rate, FLOP/s",
+                   plain_tick, flop_rate_tick});
   draw_roofs(svg, roofs, x, y);
   for (const auto& [before, after] : points.pairs) {
     if (before && after)
@@ -149,34 +138,6 @@ std::string roofline(const Page& page, size_t device, const std::vector<std::str
   return figure(escaped(page.run.devices[device].id), svg.finished());  // markers are ops here
 }
 
-/// Read, write and copy over the working set.
-std::string bandwidth(const Page& page, size_t device) {
-  std::map<CeilingKind, std::vector<std::pair<double, double>>> lines;
-  double x_low = 1e300, x_high = 0, y_low = 1e300, y_high = 0;
-  for (const Ceiling& c : page.run.ceilings) {
-    if (c.device != page.run.devices[device].id || !is_bandwidth(c.kind) || c.working_set_bytes <= 0 || c.value <= 0) continue;
-    const auto bytes = static_cast<double>(c.working_set_bytes);
-    lines[c.kind].emplace_back(bytes, c.value);
-    x_low = std::min(x_low, bytes), x_high = std::max(x_high, bytes);
-    y_low = std::min(y_low, c.value), y_high = std::max(y_high, c.value);
-  }
-  if (lines.empty()) return "";
-  const LogAxis x(x_low, x_high, kLeft, kRight), y(y_low, y_high, kBottom, kTop, 0.08);
-  Svg svg(kWidth, kHeight, "bandwidth of " + page.run.devices[device].id);
-  draw_frame(svg, {x, y, kLeft, kTop, kRight, kBottom, "working set", "bandwidth, B/s", size_tick, byte_tick});
-  for (auto& [kind, line] : lines) {
-    std::sort(line.begin(), line.end());
-    const size_t index = static_cast<size_t>(kind) - static_cast<size_t>(CeilingKind::read);
-    std::vector<std::pair<double, double>> points;
-    for (const auto& [bytes, value] : line) points.emplace_back(x.at(bytes), y.at(value));
-    svg.path(points, "series " + colour_class(index));
-    for (const auto& [bytes, value] : line)
-      svg.marker(x.at(bytes), y.at(value), index, false,
-                 fmt::format("{}, {}: {}", name_of(kind), bytes_text(static_cast<int64_t>(bytes)), byte_rate_text(value)), 3.5);
-  }
-  return figure(escaped(page.run.devices[device].id), svg.finished());  // markers are directions here
-}
-
 }  // namespace
 
 std::string roofline_section(const Page& page) {
@@ -185,30 +146,13 @@ std::string roofline_section(const Page& page) {
   std::vector<LegendEntry> entries;
   for (size_t i = 0; i < ops.size(); ++i) entries.push_back({i, ops[i]});
   for (size_t d = 0; d < page.run.devices.size(); ++d) figures += roofline(page, d, ops);
-  return section("roofline", "Rooflines",
-                 "Lines are ceilings measured in this run, slopes with the working set that they hold for. Hollow: what the device takes "
-                 "by default; filled: what the tuner chose. Points below a slope are bound by memory, below a flat line by "
-                 "arithmetic, and far below both by launches.",
-                 figures.empty() ? "" : legend(entries) + grid(figures));
-}
-
-std::string ceiling_section(const Page& page) {
-  std::string figures;
-  for (size_t d = 0; d < page.run.devices.size(); ++d) figures += bandwidth(page, d);
-  std::string peaks;
-  for (const Ceiling& c : page.run.ceilings) {
-    if (is_bandwidth(c.kind)) continue;
-    const std::string value = c.kind == CeilingKind::launch ? time_text(c.value) : flop_rate_text(c.value);
-    peaks += "<tr><th scope=\"row\">" + escaped(c.device) + "</th><td>" + std::string(name_of(c.kind)) + "</td><td>" +
-             escaped(text_or_absent(c.dtype)) + "</td><td class=\"n\">" + value + "</td></tr>\n";
-  }
-  if (!peaks.empty()) {
-    peaks = scrolling("<table class=\"plain\">\n<thead><tr><th scope=\"col\">device</th><th scope=\"col\">ceiling</th>"
-                      "<th scope=\"col\">dtype</th><th scope=\"col\" class=\"n\">value</th></tr></thead>\n<tbody>\n" +
-                      peaks + "</tbody>\n</table>\n");
-  }
-  if (!figures.empty()) figures = legend({{0, "read"}, {1, "write"}, {2, "copy"}}) + grid(figures);
-  return section("ceilings", "Ceilings", "What each device does at the most, measured before the rows.", figures + peaks);
+  return section(
+      "roofline", "Rooflines",
+      "Lines are ceilings measured in this run, slopes with the working set that they hold for. Hollow: what the "
+      "device takes "
+      "by default; filled: what the tuner chose. Points below a slope are bound by memory, below a flat line by "
+      "arithmetic, and far below both by launches.",
+      figures.empty() ? "" : legend(entries) + grid(figures));
 }
 
 }  // namespace backplane::bench::report::page

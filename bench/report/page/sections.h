@@ -14,17 +14,17 @@ struct Page {
   const std::vector<CaseRows>& cases;
 };
 
-std::string machine_section(const Page& page);       ///< environment, noise floor, devices
-std::string summary_section(const Page& page);       ///< device x op
-std::string heat_map_section(const Page& page);      ///< case x device
-std::string roofline_section(const Page& page);      ///< one drawing a device
-std::string win_map_section(const Page& page);       ///< which variant wins, over M x N
-std::string gain_section(const Page& page);          ///< tuned over default
-std::string scaling_section(const Page& page);       ///< time against size
-std::string latency_section(const Page& page);       ///< the smallest case of each op
-std::string support_section(const Page& page);       ///< right, wrong, refused
-std::string ceiling_section(const Page& page);       ///< bandwidth over working sets, peaks
-std::string every_row_section(const Page& page);     ///< each row's figures and command
+std::string machine_section(const Page& page);    ///< environment, noise floor, devices
+std::string summary_section(const Page& page);    ///< device x op
+std::string heat_map_section(const Page& page);   ///< case x device
+std::string roofline_section(const Page& page);   ///< one drawing a device
+std::string win_map_section(const Page& page);    ///< which variant wins, over M x N
+std::string gain_section(const Page& page);       ///< tuned over default
+std::string scaling_section(const Page& page);    ///< time against size
+std::string latency_section(const Page& page);    ///< the smallest case of each op
+std::string support_section(const Page& page);    ///< right, wrong, refused
+std::string ceiling_section(const Page& page);    ///< bandwidth over working sets, peaks
+std::string every_row_section(const Page& page);  ///< each row's figures and command
 
 // ---- pieces that several sections use ----
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page's style sheet. Colours of series are Okabe and Ito's (2008), which colour-blind readers tell apart, darkened or
-// lightened for contrast with the ground; shapes and letters say the same once more. The ramp follows cividis (Nuñez,
-// Anderton and Renslow 2018): its lightness rises evenly, so it is also read without colour.
+// The page's style sheet. Colours of series are Okabe and Ito's (2008), which colour-blind readers tell apart, darkened
+// or lightened for contrast with the ground; shapes and letters say the same once more. The ramp follows cividis
+// (Nuñez, Anderton and Renslow 2018): its lightness rises evenly, so it is also read without colour.
 #pragma once
 
 namespace backplane::bench::report::page {

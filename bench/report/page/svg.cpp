@@ -13,9 +13,9 @@ namespace {
 
 /// Corners of a regular polygon, or of a star when every second lies inside.
 struct Shape {
-  int corners;     ///< 0: a circle
-  double turn;     ///< of the first corner, in degrees; 0 is to the right, -90 up
-  double size;     ///< so that all look equally large
+  int corners;  ///< 0: a circle
+  double turn;  ///< of the first corner, in degrees; 0 is to the right, -90 up
+  double size;  ///< so that all look equally large
   double inner = 1;
 };
 constexpr std::array<Shape, kColours> kShapes = {{{0, 0, 1},
@@ -47,11 +47,20 @@ std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
     switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      default: result += static_cast<unsigned char>(c) < 0x20 && c != '\n' ? ' ' : c;
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      default:
+        result += static_cast<unsigned char>(c) < 0x20 && c != '\n' ? ' ' : c;
     }
   }
   return result;
@@ -87,7 +96,8 @@ std::vector<double> LogAxis::ticks() const {
 Svg::Svg(double width, double height, std::string label) : width_(width), height_(height), label_(std::move(label)) {}
 
 void Svg::line(double x1, double y1, double x2, double y2, std::string_view cls) {
-  body_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", cls, x1, y1, x2, y2);
+  body_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", cls, x1, y1,
+                       x2, y2);
 }
 
 void Svg::path(const std::vector<std::pair<double, double>>& points, std::string_view cls) {
@@ -140,13 +150,6 @@ void draw_frame(Svg& svg, const Frame& f) {
 std::string marker_icon(size_t index, bool hollow) {
   return "<svg class=\"icon\" viewBox=\"0 0 14 14\" aria-hidden=\"true\">" + marker_shape(7, 7, index, hollow, 4.5) +
          "/></svg>";
-}
-
-std::string without_zeros(std::string text) {
-  const size_t end = std::min(text.find(' '), text.size());
-  if (text.find('.') >= end) return text;
-  const size_t kept = text.find_last_not_of('0', end - 1);
-  return text.erase(text[kept] == '.' ? kept : kept + 1, end - (text[kept] == '.' ? kept : kept + 1));
 }
 
 }  // namespace backplane::bench::report::page

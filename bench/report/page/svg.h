@@ -14,6 +14,8 @@ std::string escaped(std::string_view text);
 
 /// Colours c0 ... and shapes of devices, ops and variants repeat after so many.
 inline constexpr size_t kColours = 8;
+/// Of drawings that stand side by side: about a telephone's width, so that text keeps its size there.
+inline constexpr double kChartWidth = 360, kChartRight = 350;
 std::string colour_class(size_t index);
 
 class LogAxis {
@@ -61,8 +63,5 @@ void draw_frame(Svg& svg, const Frame& frame);
 
 /// A marker as a drawing of its own, for legends.
 std::string marker_icon(size_t index, bool hollow = false);
-
-/// "1.00 µs" -> "1 µs", for ticks.
-std::string without_zeros(std::string text);
 
 }  // namespace backplane::bench::report::page

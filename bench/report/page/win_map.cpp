@@ -35,8 +35,8 @@ std::string rest_of_shape(const Row& row) {
   return row.attributes.empty() ? text : text + " " + row.attributes;
 }
 
-/// `names` of variants, in the order in which they first win; shared by all maps of a device and op, so that a letter means
-/// the same in all of them.
+/// `names` of variants, in the order in which they first win; shared by all maps of a device and op, so that a letter
+/// means the same in all of them.
 std::string drawn(const Map& map, std::vector<std::string>& names) {
   std::set<size_t> seen;
   std::string body = "<table class=\"wins\">\n<thead><tr><th scope=\"col\">M \\ N</th>";
@@ -88,12 +88,14 @@ std::string win_map_section(const Page& page) {
   for (const auto& [key, map] : maps) {
     if (map.winners.size() < kFewestCells || map.rows.size() < 2 || map.columns.size() < 2) continue;
     const auto& [device, op, dtype, rest] = key;
-    figures += figure(device_name(page, device) + " " + escaped(op + " " + dtype + rest), drawn(map, names[{device, op}]));
+    figures +=
+        figure(device_name(page, device) + " " + escaped(op + " " + dtype + rest), drawn(map, names[{device, op}]));
   }
-  return section("wins", "Which variant wins",
-                 "The fastest of all variants that were measured, with its median time; M downwards, N to the right. A map of one "
-                 "colour needs no tuner.",
-                 grid(figures));
+  return section(
+      "wins", "Which variant wins",
+      "The fastest of all variants that were measured, with its median time; M downwards, N to the right. A map of one "
+      "colour needs no tuner.",
+      grid(figures));
 }
 
 }  // namespace backplane::bench::report::page
