@@ -257,8 +257,10 @@ class Race {
                   true);
     }
     if (settled) return keep(present_, "no other is more than " + percent(std::log1p(rules_.margin)) + " faster", true);
-    keep(present_, time_left ? "no other is provably faster in this noise" : "no time to confirm a faster one",
-         time_left);
+    if (time_left) return keep(present_, "no other is provably faster in this noise", true);
+    if (gain.high < std::log1p(rules_.negligible))
+      return keep(present_, "no other is more than " + percent(gain.high) + " faster", true);
+    keep(present_, "no time to confirm one that may be " + percent(gain.high) + " faster", false);
   }
 
   std::string why_kept() const {

@@ -52,6 +52,7 @@ struct Rules {
   double far_behind = 1.30;  ///< x the leader, median of 5 rounds or more: out
   double delta = 0.015;      ///< within this two variants are equal
   double margin = 0.02;      ///< a gain has to be larger to displace the present choice
+  double negligible = 0.05;  ///< out of time, and no gain can be larger: that is a decision
   uint32_t min_rounds = 4, max_rounds = 96;
   uint32_t confirm_block = 8, max_confirm_rounds = 128;
   double error_rate = 0.02;  ///< of the eliminations of one race, all together

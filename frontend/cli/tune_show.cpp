@@ -43,8 +43,8 @@ void print_record(const Record& r) {
   fmt::print("{} {} {}\n  on {} (build {}), {} UTC\n", r.key.problem, r.key.shapes, r.key.policy, r.device.device,
              r.device.build, when(r.written));
   fmt::print("  {}: {}\n  noise {:+.2f} % [{:+.2f}, {:+.2f}], {} rounds, {} measuring, {} building, checked by {}\n",
-             r.outcome.decided ? "chosen " + r.outcome.chosen : "not decided, " + r.outcome.chosen, r.outcome.why,
-             100 * r.outcome.noise.mean, 100 * r.outcome.noise.low, 100 * r.outcome.noise.high, r.outcome.rounds,
+             r.outcome.decided ? "chosen " + r.outcome.chosen : "not decided, so not used and measured again",
+             r.outcome.why, 100 * r.outcome.noise.mean, 100 * r.outcome.noise.low, 100 * r.outcome.noise.high, r.outcome.rounds,
              time_text(static_cast<double>(r.outcome.spent_ns)), time_text(static_cast<double>(r.outcome.build_ns)),
              r.outcome.checked_by.empty() ? "nobody" : r.outcome.checked_by);
   print_table(candidate_rows(r.outcome));
