@@ -9,7 +9,8 @@ namespace backplane::bench::report::page {
 
 namespace {
 
-bool has_time(const Row* row) { return row && row->status == Status::measured && row->median_ns; }
+/// A time of zero is a clock that is too coarse, and no logarithm.
+bool has_time(const Row* row) { return row && row->status == Status::measured && row->median_ns.value_or(0) > 0; }
 
 size_t device_index(Run& run, const Row& row) {
   const auto found =

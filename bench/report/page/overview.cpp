@@ -51,14 +51,15 @@ std::string summary_cell(const Page& page, const std::string& op, size_t device)
   std::string small = timed == cases ? fmt::format("{} case{}", cases, cases == 1 ? "" : "s")
                                      : fmt::format("{} of {} cases", timed, cases);
   if (!gains.empty()) small += ", tuned " + times_text(geometric_mean(gains));
-  return fmt::format("<td class=\"{}\"><b>{}</b><small>{}</small></td>", heat_class(share), percent_text(share), small);
+  return fmt::format("<td class=\"{}\"><b>{}</b><small>{}</small></td>", share ? heat_class(*share) : "none",
+                     percent_text(share), small);
 }
 
 std::string heat_cell(const OnDevice& on, bool fastest) {
   const Row* row = on.got();
   if (row) {
-    return fmt::format("<td class=\"{}{}\" title=\"{}\">{}</td>", heat_class(row->roofline_share),
-                       fastest ? " best" : "",
+    const std::string cls = row->roofline_share ? heat_class(*row->roofline_share) : "bare";
+    return fmt::format("<td class=\"{}{}\" title=\"{}\">{}</td>", cls, fastest ? " best" : "",
                        escaped(choice_text(*row) + ", " + percent_text(row->roofline_share) + " of the roofline"),
                        time_text(row->median_ns));
   }
@@ -153,7 +154,7 @@ std::string heat_map_section(const Page& page) {
   }
   return section(
       "cases", "Every case on every device",
-      "Median times; the colour says how near that is to the device's own roofline. The fastest device of a row is "
+      "Median times; the colour says how near that is to the device's own roofline (none: it has none). The fastest device of a row is "
       "bold and framed.",
       page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body + "</table>\n"));
 }

@@ -42,10 +42,7 @@ std::string device_name(const Page& page, size_t device) {
   return marker_icon(device) + escaped(page.run.devices[device].id);
 }
 
-std::string heat_class(std::optional<double> share) {
-  if (!share) return "none";
-  return fmt::format("h{}", std::clamp(static_cast<int>(*share * 10), 0, 9));
-}
+std::string heat_class(double share) { return fmt::format("h{}", std::clamp(static_cast<int>(share * 10), 0, 9)); }
 
 std::string heat_legend(const std::string& text) {
   std::string result = "<p class=\"ramp\"><span>0 %</span>";

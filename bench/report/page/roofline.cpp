@@ -102,9 +102,9 @@ void draw_roofs(Svg& svg, const Roofs& roofs, const LogAxis& x, const LogAxis& y
     svg.text(kRight, y.at(r.value) - 4, r.name, "end", "roofname");
   }
   for (const Roof& r : roofs.slopes) {
-    // From where the slope enters the area to where it meets the highest peak.
+    // From where the slope enters the area to where it meets the highest peak, or leaves.
     const double from = std::max(x.low(), y.low() / r.value);
-    const double to = std::min(x.high(), peak > 0 ? peak / r.value : x.high());
+    const double to = std::min(x.high(), (peak > 0 ? peak : y.high()) / r.value);
     if (from >= to) continue;
     const double x1 = x.at(from), y1 = y.at(from * r.value), x2 = x.at(to), y2 = y.at(to * r.value);
     svg.line(x1, y1, x2, y2, "roof");

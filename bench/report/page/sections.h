@@ -46,8 +46,8 @@ std::vector<LegendEntry> device_legend(const Page& page);
 /// Marker and id of a device.
 std::string device_name(const Page& page, size_t device);
 
-/// Class of a cell by a share of 0 .. 1: "h0" ... "h9"; "none" where there is none.
-std::string heat_class(std::optional<double> share);
+/// Class of a cell by a share of 0 .. 1: "h0" ... "h9".
+std::string heat_class(double share);
 std::string heat_legend(const std::string& text);
 
 }  // namespace backplane::bench::report::page
