@@ -175,10 +175,13 @@ double distance(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
 }
 
 Fingerprint Fingerprint::of(const host::Device& device) {
-  const bp_device_info& info = device.info();
-  return {device.plugin_name() + "|" + field_text(info.architecture) + "|" + field_text(info.name) +
+  return of(device.plugin_name(), device.info(), device.plugin_build_id());
+}
+
+Fingerprint Fingerprint::of(const std::string& plugin, const bp_device_info& info, const std::string& build) {
+  return {plugin + "|" + field_text(info.architecture) + "|" + field_text(info.name) +
               "|units=" + std::to_string(info.compute_units) + "|" + field_text(info.driver),
-          device.plugin_build_id()};
+          build};
 }
 
 std::string forbidden(const bp_op& op, const host::Variant& variant) {

@@ -179,10 +179,10 @@ bool Store::knows(const Fingerprint& device) {
   });
 }
 
-bool Store::Filter::matches(const Record& r) const {
+bool Store::Filter::matches(const Key& key, const Fingerprint& of) const {
   const auto fits = [](const std::string& wanted, std::string_view is) { return wanted.empty() || wanted == is; };
-  return fits(device, r.device.device) && fits(operation, r.key.operation()) && fits(shapes, r.key.shapes) &&
-         fits(policy, r.key.policy);
+  return fits(device, of.device) && fits(operation, key.operation()) && fits(shapes, key.shapes) &&
+         fits(policy, key.policy);
 }
 
 std::vector<Record> Store::records(const Filter& filter) {
@@ -206,10 +206,24 @@ size_t Store::clear(const Filter& filter) {
       Statement(db, "DELETE FROM result WHERE id = ?", id).run();
       ++removed;
     }
+    clear_placements(db, filter);
     Statement(db, "DELETE FROM trial").run();
     transaction.commit();
     return removed;
   });
+}
+
+bool Store::put(const std::vector<Placement>& rows) {
+  return connection_->attempt(false, [&](Database& db) {
+    Transaction transaction(db);
+    for (const Placement& row : rows) insert_placement(db, row);
+    transaction.commit();
+    return true;
+  });
+}
+
+std::vector<Placement> Store::placements() {
+  return connection_->attempt(std::vector<Placement>(), [](Database& db) { return read_placements(db); });
 }
 
 size_t Store::size() {

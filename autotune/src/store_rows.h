@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "backplane/autotune/placement.h"
 #include "backplane/autotune/store.h"
 #include "database.h"
 
@@ -19,5 +20,12 @@ void insert_result(const Database& db, const Record& record);
 /// Oldest first, each with the id of its row, without candidates.
 std::vector<std::pair<int64_t, Record>> read_results(const Database& db);
 std::vector<Candidate> read_candidates(const Database& db, int64_t result);
+
+// placement_rows.cpp:
+/// Replaces what was there for the same problem and device. Inside of a transaction of the caller.
+void insert_placement(Database& db, const Placement& row);
+/// Problem by problem.
+std::vector<Placement> read_placements(const Database& db);
+void clear_placements(const Database& db, const Store::Filter& filter);
 
 }  // namespace backplane::autotune

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "backplane/autotune/placement.h"
+#include "backplane/autotune/tuner.h"
 #include "backplane/host/environment.h"
 #include "backplane/host/error.h"
 #include "backplane/host/registry.h"
@@ -93,14 +95,26 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
   }
 }
 
+/// What `auto` takes by measurements (backplane tune --arbitrate); nothing without them.
+std::optional<autotune::Preference> preference() {
+  try {
+    return autotune::preferred_device(host::Registry::instance(), *autotune::Tuning::instance());
+  } catch (const host::Error& error) {
+    throw CommandError(ExitCode::usage, error.what());
+  }
+}
+
 ExitCode run_devices(bool json) {
   const std::vector<host::DeviceEntry> devices = list_devices();
+  const auto preferred = preference();
   const std::vector<host::PluginReport>& plugins = host::Registry::instance().plugins();
   if (json) {
     Json list = Json::array(), reports = Json::array();
     for (const auto& each : devices) list.push_back(device_json(each));
     for (const auto& each : plugins) reports.push_back(plugin_json(each));
-    print_json({{"schema", 1}, {"command", "devices"}, {"devices", list}, {"plugins", reports}});
+    Json result = {{"schema", 1}, {"command", "devices"}, {"devices", list}, {"plugins", reports}};
+    if (preferred) result["auto"] = {{"device", preferred->device}, {"why", preferred->why}};
+    print_json(result);
     return devices.empty() ? ExitCode::device : ExitCode::ok;
   }
   std::vector<std::vector<std::string>> rows{{"DEVICE", "KIND", "MEMORY", "DESCRIPTION"}};
@@ -108,6 +122,7 @@ ExitCode run_devices(bool json) {
     rows.push_back({each.name, host::describe_kind(each.info), memory_text(each.info.memory_total), each.info.name});
   }
   print_table(rows);
+  if (preferred) fmt::print("auto takes {}: {}\n", preferred->device, preferred->why);
   for (const auto& each : plugins) {
     if (each.state != host::PluginState::usable) {
       fmt::print("plugin {} is {}: {}\n", each.name, state_text(each.state), each.reason);

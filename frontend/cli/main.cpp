@@ -82,6 +82,8 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
       ->capture_default_str();
   sub->add_option("--total-s", o.total_s, "Time for all; what is heavy gets more of it (0: no limit)")
       ->check(CLI::NonNegativeNumber);
+  sub->add_flag("--arbitrate", o.arbitrate,
+                "Race the plugins by which the device's machine is reached against one another");
   sub->add_flag("--again", o.again, "Measure what is decided already, too");
   sub->add_flag("--json", o.json, "Print the result as JSON on stdout; progress goes to stderr");
   sub->callback([&, sub] {
@@ -93,7 +95,11 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
   };
   add_tune_query(sub, "show", "What was measured: each variant with time, error, verdict and reason", run_tune_show, q,
                  action,
-                 [&q, json](CLI::App* each) { each->add_option("op", q.op, "Only this operation"), json(each); });
+                 [&q, json](CLI::App* each) {
+                   each->add_option("op", q.op, "Only this operation");
+                   each->add_flag("--arbitration", q.arbitration, "Races between plugins instead");
+                   json(each);
+                 });
   add_tune_query(sub, "explain", "Which variant would be used, and why", run_tune_explain, q, action,
                  [&q, json](CLI::App* each) {
                    each->add_option("op", q.op, "Operation")->required();

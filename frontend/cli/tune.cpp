@@ -21,45 +21,23 @@ using autotune::Outcome;
 
 constexpr double kLeastBudgetMs = 20;
 
-struct Problem {
-  host::KernelOp op;
-  autotune::Key key;
-  double weight = 1;       ///< time it takes in the program: calls x time
-  uint64_t calls = 0;
-  std::string state;       ///< why it is not measured; empty: it is
+struct Problem : TuneProblem {
+  std::string state;  ///< why it is not measured; empty: it is
   Outcome outcome;
   bool measured = false;
 };
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-void add(std::vector<Problem>& problems, host::KernelOp op, double weight, uint64_t calls) {
+void add(std::vector<TuneProblem>& problems, host::KernelOp op, double weight, uint64_t calls) {
   const autotune::Key key = op.with_op([](const bp_op& raw) { return autotune::Key::of(raw); });
-  for (Problem& each : problems) {
+  for (TuneProblem& each : problems) {
     if (!(each.key == key)) continue;
     each.weight += weight;
     each.calls += calls;
     return;
   }
-  problems.push_back({std::move(op), key, weight, calls, {}, {}, false});
-}
-
-std::vector<Problem> collect(const TuneOptions& o, const Device& device) {
-  std::vector<Problem> problems;
-  if (!o.from.empty()) {
-    size_t damaged = 0;
-    for (autotune::Workload& each : autotune::read_recording(o.from, &damaged)) {
-      add(problems, std::move(each.op), each.weight(), each.calls);
-    }
-    if (damaged > 0) fmt::print(stderr, "{}: {} damaged lines are left out\n", o.from, damaged);
-  }
-  for (const std::string& op : o.ops) {
-    for (const std::string& shape : o.shapes) {
-      for (host::KernelOp& each : operations_for(device, op, shape, o.dtype)) add(problems, std::move(each), 1, 0);
-    }
-  }
-  std::ranges::stable_sort(problems, std::greater<>(), &Problem::weight);
-  return problems;
+  problems.push_back({std::move(op), key, weight, calls});
 }
 
 /// Sets `state` where there is nothing to measure.
@@ -238,6 +216,29 @@ Json summary_json(const Summary& s, const Run& run, const autotune::Tuner& tuner
 
 }  // namespace
 
+std::vector<TuneProblem> collect_problems(const TuneOptions& o, const Device& device) {
+  if (o.from.empty() && (o.ops.empty() || o.shapes.empty())) {
+    throw CommandError(
+        ExitCode::usage,
+        "[tune] there is nothing to tune / name it with --ops and --shapes, or give a recording with --from");
+  }
+  std::vector<TuneProblem> problems;
+  if (!o.from.empty()) {
+    size_t damaged = 0;
+    for (autotune::Workload& each : autotune::read_recording(o.from, &damaged)) {
+      add(problems, std::move(each.op), each.weight(), each.calls);
+    }
+    if (damaged > 0) fmt::print(stderr, "{}: {} damaged lines are left out\n", o.from, damaged);
+  }
+  for (const std::string& op : o.ops) {
+    for (const std::string& shape : o.shapes) {
+      for (host::KernelOp& each : operations_for(device, op, shape, o.dtype)) add(problems, std::move(each), 1, 0);
+    }
+  }
+  std::ranges::stable_sort(problems, std::greater<>(), &TuneProblem::weight);
+  return problems;
+}
+
 double gain_of(const Outcome& outcome) {
   const autotune::Candidate* chosen = outcome.find(outcome.chosen);
   return chosen != nullptr && !chosen->is_default ? std::exp(-chosen->log_ratio.mean) : 1;
@@ -262,13 +263,10 @@ std::unique_ptr<autotune::Tuner> make_tuner(const Device& device, double budget_
 }
 
 ExitCode run_tune(const TuneOptions& o, const std::string& selector) {
-  if (o.from.empty() && (o.ops.empty() || o.shapes.empty())) {
-    throw CommandError(
-        ExitCode::usage,
-        "[tune] there is nothing to tune / name it with --ops and --shapes, or give a recording with --from");
-  }
   const Device device = use_device(selector);
-  std::vector<Problem> problems = collect(o, device);
+  if (o.arbitrate) return run_tune_arbitrate(o, device);
+  std::vector<Problem> problems;
+  for (TuneProblem& each : collect_problems(o, device)) problems.push_back({std::move(each), {}, {}, false});
   const auto tuner = make_tuner(device, o.budget_ms);
   for (Problem& each : problems) sort_out(each, *tuner, tuner->tuning().store(), o.again);
   catch_interrupt();

@@ -22,6 +22,7 @@ struct TuneOptions {
   double budget_ms = 500;  ///< for one problem
   double total_s = 0;      ///< for all; 0 = no limit
   bool again = false;      ///< also what is decided already
+  bool arbitrate = false;  ///< race the plugins of one machine against one another
   bool json = false;
 };
 struct TuneQuery {
@@ -30,10 +31,24 @@ struct TuneQuery {
   std::string file;      ///< to export to or import from; "-" = stdout, stdin
   int64_t sample = 20;   ///< decisions to verify
   uint64_t seed = 1;
+  bool arbitration = false;  ///< show races between plugins instead
   bool json = false;
 };
 
+/// One problem of a command line or a recording.
+struct TuneProblem {
+  host::KernelOp op;
+  autotune::Key key;
+  double weight = 1;  ///< time it takes in the program: calls x time
+  uint64_t calls = 0;
+};
+/// Heaviest first, each once. Throws CommandError(usage) when there is nothing to tune.
+std::vector<TuneProblem> collect_problems(const TuneOptions& options, const Device& device);
+
 ExitCode run_tune(const TuneOptions& options, const std::string& device);
+/// `tune --arbitrate`: the plugins of `device`'s machine against one another.
+ExitCode run_tune_arbitrate(const TuneOptions& options, const Device& device);
+ExitCode show_arbitration(const TuneQuery& query);
 ExitCode run_tune_show(const TuneQuery& query);
 ExitCode run_tune_explain(const TuneQuery& query);
 ExitCode run_tune_verify(const TuneQuery& query);

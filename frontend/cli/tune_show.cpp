@@ -138,6 +138,7 @@ std::vector<std::vector<std::string>> candidate_rows(const Outcome& outcome) {
 }
 
 ExitCode run_tune_show(const TuneQuery& query) {
+  if (query.arbitration) return show_arbitration(query);
   const auto store = open_store(autotune::Store::Access::read);
   const std::vector<Record> records = select(*store, query);
   if (query.json) {

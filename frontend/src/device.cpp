@@ -3,7 +3,12 @@
 
 #include <mutex>
 
+#include "backplane/autotune/placement.h"
+#include "backplane/autotune/tuner.h"
 #include "backplane/graph/runtime.h"
+#include "backplane/host/environment.h"
+#include "backplane/host/error.h"
+#include "backplane/host/log.h"
 #include "backplane/host/registry.h"
 
 namespace backplane {
@@ -25,12 +30,26 @@ std::shared_ptr<graph::Stream> stream_of(Open open) {
   }
 }
 
+/// `auto` goes by measurements where `backplane tune --arbitrate` has made some.
+host::DevicePtr open(std::string_view selector) {
+  host::Registry& registry = host::Registry::instance();
+  if (selector != "auto") return registry.open(selector);
+  const auto preference = autotune::preferred_device(registry, *autotune::Tuning::instance());
+  if (!preference || !preference->changes) return registry.open(selector);
+  try {
+    return registry.open(preference->device);
+  } catch (const host::Error& error) {
+    host::log(BP_LOG_WARNING, "autotune", "[auto] " + preference->device + " is fastest here, but: " + error.what());
+    return registry.open(selector);
+  }
+}
+
 }  // namespace
 
 Device::Device() : stream_(default_device().stream()) {}
 
 Device::Device(std::string_view selector)
-    : stream_(stream_of([&] { return host::Registry::instance().open(selector); })) {}
+    : stream_(stream_of([&] { return open(selector); })) {}
 
 const std::string& Device::name() const { return stream_->device()->name(); }
 
@@ -45,7 +64,9 @@ void Device::synchronize() const {
 Device default_device() {
   const std::lock_guard lock(default_mutex);
   auto& stream = default_stream();
-  if (stream == nullptr) stream = stream_of([] { return host::Registry::instance().open_default(); });
+  if (stream == nullptr) {
+    stream = stream_of([] { return open(host::environment("BACKPLANE_DEVICE").value_or("auto")); });
+  }
   return Device(stream);
 }
 

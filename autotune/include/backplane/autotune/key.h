@@ -50,6 +50,7 @@ struct Fingerprint {
   std::string build;   ///< the plugin's build id; measurements of another build are priors, not answers
 
   static Fingerprint of(const host::Device& device);
+  static Fingerprint of(const std::string& plugin, const bp_device_info& info, const std::string& build);
 };
 
 /// Why the policy of `op` forbids a variant, in one sentence; empty when it does not. Asked before anything is timed,

@@ -20,6 +20,7 @@
 
 #include "backplane/autotune/key.h"
 #include "backplane/autotune/outcome.h"
+#include "backplane/autotune/placement.h"
 
 namespace backplane::autotune {
 
@@ -74,13 +75,18 @@ class Store {
 
   struct Filter {
     std::string device, operation, shapes, policy;  ///< empty = any
-    bool matches(const Record& record) const;
+    bool matches(const Key& key, const Fingerprint& of) const;
+    bool matches(const Record& record) const { return matches(record.key, record.device); }
   };
   /// Whole records, oldest first.
   std::vector<Record> records(const Filter& filter = {});
-  /// Removes them; gives their number.
+  /// Removes them, and races between plugins alike; gives the number of records.
   size_t clear(const Filter& filter = {});
   size_t size();
+
+  // Races between plugins (placement.h). ------------------------------------------------------------------------------
+  bool put(const std::vector<Placement>& rows);
+  std::vector<Placement> placements();
 
   // What was at work when a process died. ----------------------------------------------------------------------------
   /// Notes that `variant` is about to run; end_trial() takes the note back.

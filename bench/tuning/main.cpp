@@ -130,7 +130,7 @@ std::string option(const std::vector<std::string>& arguments, std::string_view n
   for (const std::string& each : arguments) {
     if (each.starts_with(prefix)) return each.substr(prefix.size());
   }
-  throw Error("[sweep] " + prefix + " is missing; see the head of bench/sweep/main.cpp");
+  throw Error("[sweep] " + prefix + " is missing; see the head of bench/tuning/main.cpp");
 }
 
 int run(const std::vector<std::string>& arguments) {
