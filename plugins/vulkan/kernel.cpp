@@ -13,8 +13,7 @@ Kernel::Kernel(Memory& memory, Pipelines& pipelines, const codegen::Variant& cho
   bool built = false;
   for (codegen::Launch& launch : chosen.build().launches) {
     PreparedLaunch& prepared = launches_.emplace_back();
-    const Bindings bindings{static_cast<uint32_t>(launch.slots.size()), launch.words_in_buffer,
-                            std::move(launch.texels)};
+    const Bindings bindings = bindings_of(launch);
     const bool both = !launch.aligned_source.empty();
     prepared.pipeline = pipelines.find(launch.source, launch.name, bindings, !both, &built);
     if (both)

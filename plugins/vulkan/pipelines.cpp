@@ -71,16 +71,35 @@ void Pipelines::save() {
   if (digest(data.data(), bytes) != saved_) devicekit::store_blob(gpu_.host, cache_key_, device_, data.data(), bytes);
 }
 
-const Layout& Pipelines::layout(const Bindings& wanted) {
-  std::lock_guard lock(mutex_);
-  Layout& layout = layouts_[2 * (wanted.buffers * (kMaxTexelBuffers + 1) + wanted.texels.size()) + (wanted.words ? 1 : 0)];
-  if (layout.pipeline != VK_NULL_HANDLE) return layout;
-  std::vector<VkDescriptorSetLayoutBinding> bindings(wanted.count());
-  for (uint32_t i = 0; i < bindings.size(); ++i) {
-    bindings[i] = {wanted.number(i), wanted.type(i), 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+Bindings bindings_of(const codegen::Launch& launch) {
+  const auto slots = static_cast<uint32_t>(launch.slots.size());
+  const auto as_texels = [&](uint32_t slot) {
+    return std::any_of(launch.texels.begin(), launch.texels.end(), [&](const auto& t) { return t.slot == slot; });
+  };
+  Bindings all;
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    if (!as_texels(slot)) all.push_back({slot, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, slot, {}});
   }
+  if (launch.words_in_buffer) all.push_back({slots, VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, slots, {}});
+  uint32_t number = slots + 1;
+  for (const codegen::TexelBuffer& t : launch.texels) {
+    all.push_back({number++, VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, t.slot, t});
+  }
+  return all;
+}
+
+const Layout& Pipelines::layout(const Bindings& wanted) {
+  std::vector<VkDescriptorSetLayoutBinding> bindings;
+  std::vector<uint32_t> key;
+  for (const Binding& b : wanted) {
+    bindings.push_back({b.number, b.type, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
+    key.insert(key.end(), {b.number, static_cast<uint32_t>(b.type)});
+  }
+  std::lock_guard lock(mutex_);
+  Layout& layout = layouts_[key];
+  if (layout.pipeline != VK_NULL_HANDLE) return layout;
   VkDescriptorSetLayoutCreateInfo set{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
-  set.bindingCount = wanted.count();
+  set.bindingCount = static_cast<uint32_t>(bindings.size());
   set.pBindings = bindings.data();
   if (layout.set == VK_NULL_HANDLE) {
     gpu_.check(gpu_.vk.CreateDescriptorSetLayout(gpu_.handle, &set, nullptr, &layout.set),

@@ -6,9 +6,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
 #include <vector>
 
 #include "backplane/codegen/recipe.h"
@@ -18,23 +18,17 @@
 
 namespace backplane::vulkan {
 
-/// What a launch binds: storage buffers, then words that do not fit into the push constants as a uniform buffer (which
-/// is counted apart, so that as many storage buffers as the device binds are left to the operands).
-struct Bindings {
-  uint32_t buffers = 0;
-  bool words = false;
-  std::vector<codegen::TexelBuffer> texels;  ///< their numbers follow the one that is kept free for the words
-  uint32_t first_texels() const { return buffers + (words ? 1 : 0); }
-  uint32_t count() const { return first_texels() + static_cast<uint32_t>(texels.size()); }
-  /// Of the i-th of count(): its number in the kernel's text, and what it is.
-  uint32_t number(uint32_t i) const { return !words && i >= buffers ? i + 1 : i; }
-  bool is_texels(uint32_t i) const { return number(i) > buffers; }
-  VkDescriptorType type(uint32_t i) const {
-    return i < buffers      ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-           : is_texels(i)   ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
-                            : VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
-  }
+/// One of what a launch binds: storage buffers, as a uniform buffer words that do not fit into the push constants, and
+/// texel buffers, which stand for the storage buffers of their slots.
+struct Binding {
+  uint32_t number;              ///< in the kernel's text
+  VkDescriptorType type;
+  uint32_t place;               ///< which of the launch's slots; the one after them: the words
+  codegen::TexelBuffer texels;  ///< of a texel buffer
 };
+using Bindings = std::vector<Binding>;
+
+Bindings bindings_of(const codegen::Launch& launch);
 
 /// What launches with the same bindings have in common.
 struct Layout {
@@ -82,7 +76,7 @@ class Pipelines {
   const Compiler& compiler_;
   Warm warm_;
   std::mutex mutex_;
-  std::unordered_map<uint32_t, Layout> layouts_;  // by all of Bindings
+  std::map<std::vector<uint32_t>, Layout> layouts_;  // by each binding's number and type
   devicekit::Recent<Entry> entries_{2048};
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   std::string cache_key_;

@@ -125,22 +125,21 @@ void Recorder::bind(const Pipeline& pipeline, const VkDescriptorBufferInfo* plac
   const VkDescriptorSet set = allocate_set(*pipeline.layout);
   VkWriteDescriptorSet writes[kMaxBuffers + kMaxTexelBuffers];
   VkBufferView views[kMaxTexelBuffers];
-  const Bindings& bindings = pipeline.bindings;
-  const uint32_t count = bindings.count(), first_texels = bindings.first_texels();
-  for (uint32_t i = 0; i < count; ++i) {
-    writes[i] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
-    writes[i].dstSet = set;
-    writes[i].dstBinding = bindings.number(i);
-    writes[i].descriptorCount = 1;
-    writes[i].descriptorType = bindings.type(i);
-    if (i < first_texels) {
-      writes[i].pBufferInfo = &places[i];
+  uint32_t count = 0, texels = 0;
+  for (const Binding& binding : pipeline.bindings) {
+    VkWriteDescriptorSet& write = writes[count++] = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
+    write.dstSet = set;
+    write.dstBinding = binding.number;
+    write.descriptorCount = 1;
+    write.descriptorType = binding.type;
+    if (binding.type != VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER) {
+      write.pBufferInfo = &places[binding.place];
       continue;
     }
-    const codegen::TexelBuffer& texels = bindings.texels[i - first_texels];
+    VkBufferView& view = views[texels++];
     commands_->views.push_back(VK_NULL_HANDLE);
-    commands_->views.back() = views[i - first_texels] = create_texel_view(gpu_, texels, places[texels.slot]);
-    writes[i].pTexelBufferView = &views[i - first_texels];
+    commands_->views.back() = view = create_texel_view(gpu_, binding.texels, places[binding.place]);
+    write.pTexelBufferView = &view;
   }
   gpu_.vk.UpdateDescriptorSets(gpu_.handle, count, writes, 0, nullptr);
   gpu_.vk.CmdBindDescriptorSets(commands_->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout->pipeline, 0, 1,

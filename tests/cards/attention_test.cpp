@@ -39,6 +39,7 @@ struct Example {
   uint32_t dtype;
   Lay lay;
   bool nan;  // the hidden keys hold NaN
+  bool owed = false;  // by a card with attention
 };
 
 constexpr int64_t kHiddenKey = 2, kBlindQuery = 1;  // of every five keys; sees nothing
@@ -75,6 +76,12 @@ void check(const Example& e) {
   }
   c.value = [&](size_t input, int64_t at) { return element(e, input, at); };
   c.bound.weight = 64, c.bound.floor = 2, c.bound.terms = static_cast<double>(h.keys + h.depth);
+  const auto expect_offer = [&](const Case& asked) {
+    bp_program program;
+    const bp_support support = card_under_test().query(make_op(asked, program));
+    EXPECT_TRUE(support.verdict == BP_SUPPORT_YES || !e.owed) << asked.name << ": " << support.reason;
+  };
+  expect_offer(c);
   compare(c);
   const std::vector<std::vector<double>> forward = on_reference(c);
   Case g = c;
@@ -91,6 +98,7 @@ void check(const Example& e) {
   // Sums over the queries of all heads that share a key.
   g.bound.floor = static_cast<double>(h.queries);
   g.bound.terms = static_cast<double>(h.queries * h.heads);
+  expect_offer(g);
   compare(g);
 }
 
@@ -105,6 +113,11 @@ TEST_F(Attention, CausalAndMasked) {
 TEST_F(Attention, MoreQueriesThanKeys) {
   check({{2, 4, 2, 9, 3, 8, 6}, true, Mask::none, BP_F32, Lay::permuted, false});
   check({{1, 2, 2, 3, 0, 8, 6}, false, Mask::none, BP_F32, Lay::dense, false});
+}
+// Near the most turns that llvmpipe's loops make, 65,535 in all, for queries and for keys.
+TEST_F(Attention, LongSequences) {
+  check({{1, 1, 1, 5, 4700, 64, 64}, false, Mask::none, BP_F32, Lay::dense, false, true});
+  check({{1, 1, 1, 3600, 3, 64, 64}, false, Mask::none, BP_F32, Lay::dense, false, true});
 }
 TEST_F(Attention, NanBehindHiddenKeys) {
   for (Mask mask : {Mask::number, Mask::boolean}) {

@@ -47,6 +47,7 @@ struct Form {
   uint32_t width = 1, keys = 8, group = 1;
   uint32_t tile = 0;   // keys (queries, by key) in local memory at a time; 0: every work-item reads them itself
   uint32_t share = 1;  // work-items that divide the elements of one query (key)
+  uint32_t at_once = 1;  // elements in one turn of the loops over them
   int64_t members() const { return tile != 0 ? group / share : width; }
 };
 
@@ -136,6 +137,7 @@ void declare_numbers(Source& source, const Problem& p, const Form& form, Pass pa
 void declare_items(Source& source, const Problem& p, const Form& form, Pass pass) {
   source.define("STAGED", form.tile != 0);
   source.define("SHARE", form.share);
+  source.define("AT_ONCE", form.at_once);
   std::string sum;
   for (uint32_t step = 1; step < form.share; step *= 2) sum += "v += SUB_SHUFFLE(v, " + std::to_string(step) + "); ";
   source.define("SHARE_SUM(v)", sum);
@@ -206,6 +208,33 @@ Recipe build(const bp_op& op, const DeviceFacts& facts, const Form& form) {
   return recipe;
 }
 
+/// No fewer turns than all loops of a work-item take together.
+int64_t turns(const Problem& p, const Form& form, Pass pass) {
+  const int64_t depth = p.q.shape[3], values = p.v.shape[3], both = depth + values;
+  const bool by_key = pass == Pass::grad_key;
+  const int64_t heads = by_key ? p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1) : 1;
+  const int64_t walked = by_key ? p.q.shape[2] : p.k.shape[2];
+  const int64_t elements = pass == Pass::forward ? both : pass == Pass::grad_query ? both + depth : 2 * both;
+  const int64_t of_block = elements / (int64_t{form.share} * form.at_once) + form.keys + 1;
+  const int64_t of_tile = form.tile != 0 ? form.tile * both / form.group + 3 : 0;
+  const int64_t tiles = form.tile != 0 ? walked / form.tile + 2 : 0;
+  return heads * ((walked / form.keys + 2) * of_block + tiles * of_tile + 1) + 4 * both;
+}
+
+int64_t most_turns(const Problem& p, const Form& form) {
+  if (!p.grad) return turns(p, form, Pass::forward);
+  return std::max(turns(p, form, Pass::grad_query), turns(p, form, Pass::grad_key));
+}
+
+/// As few as keep the turns within what the driver allows: each costs time to compile.
+uint32_t elements_at_once(const Problem& p, const DeviceFacts& facts, Form form) {
+  for (; form.at_once < 4 && most_turns(p, form) > facts.max_loop_steps; form.at_once *= 2) {
+    const int64_t next = 2 * int64_t{form.at_once} * form.share;
+    if (p.q.shape[3] % next != 0 || p.v.shape[3] % next != 0) break;
+  }
+  return form.at_once;
+}
+
 std::string refuse_attention(const bp_op& op, const DeviceFacts& facts) {
   const Problem p(op);
   if (p.dtype() == BP_F64 && facts.dialect == Dialect::glsl) return "f64 exponentials are not there in GLSL";
@@ -220,16 +249,13 @@ std::string refuse_attention(const bp_op& op, const DeviceFacts& facts) {
 
 void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const Problem p(op);
-  const auto add = [&](std::string name, const Form& form) {
+  const auto add = [&](std::string name, Form form) {
+    form.at_once = elements_at_once(p, facts, form);
     Variant variant;
     variant.name = std::move(name);
     variant.prior = out.empty() ? 1 : 2;
     if (p.grad) variant.workspace = (static_cast<uint64_t>(p.deltas()) * (p.dtype() == BP_F64 ? 8 : 4) + 63) / 64 * 64;
-    // Blocks of keys (of queries, for the gradient of a key), each with loops over both heads' elements and the block.
-    const int64_t sharing = p.q.shape[1] / std::max<int64_t>(p.k.shape[1], 1);
-    const int64_t walked = std::max(p.k.shape[2], p.grad ? p.q.shape[2] * sharing : 0);
-    const int64_t blocks = (walked + form.keys - 1) / form.keys;
-    variant.steps = static_cast<uint64_t>((blocks + 1) * (2 * p.q.shape[3] + 2 * p.v.shape[3] + form.keys + 2));
+    variant.steps = static_cast<uint64_t>(most_turns(p, form));
     variant.determinism = BP_DETERMINISM_BATCH;
     variant.build = [&op, facts, form] { return build(op, facts, form); };
     out.push_back(std::move(variant));

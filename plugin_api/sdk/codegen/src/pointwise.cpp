@@ -2,7 +2,7 @@
 // POINTWISE: a scalar program over one joint walk of all operands. The axes are first put in the order of the first
 // output's strides, so that operands that are permuted alike count as dense.
 //
-//   items    one work-item per position, for any strides; last, always there
+//   items    one work-item per position, for any strides; always there
 //   vector   four neighbours per work-item, when every operand is dense or constant along the innermost axis
 //   runs     long loops per work-item, which drivers for CPUs vectorise; tiles where an operand is transposed
 //   fours    loops over vectors of four, for llvmpipe
@@ -171,9 +171,15 @@ class PointwiseText {
   std::vector<uint32_t> dtypes_;
 };
 
+/// Where a launch takes as long as hundreds of elements and each texel buffer that is bound as long as tens (llvmpipe).
+bool is_over_at_once(const Walk& walk, const DeviceFacts& facts) {
+  return facts.cpu_like && facts.dialect == Dialect::glsl && walk.count <= 256;
+}
+
 Recipe build_items(const bp_op& op, const DeviceFacts& facts) {
   const Walk walk = joint_walk(op);
   Source source(facts, "pointwise.items");
+  if (is_over_at_once(walk, facts)) source.without_texel_buffers();
   PointwiseText text(source, op);
   source.param("total", walk.count);
   text.locate(walk);
@@ -248,8 +254,11 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const auto add_runs = [&](std::string name, double prior, const Tile& tile) {
     add(std::move(name), prior, [&op, facts, tile] { return build_runs(op, facts, tile); });
   };
+  const auto add_items = [&] { add("items", out.empty() ? 1 : 1.5, [&op, facts] { return build_items(op, facts); }); };
+  const bool few = is_over_at_once(joint_walk(op), facts);
   const bool vector = is_vector(op, rows) && op.program->num_instrs <= 32;
   const bool loops = facts.cpu_like && facts.dialect == Dialect::opencl_c;
+  if (few) add_items();
   if (loops && is_transposed(rows)) add_runs("runs@elements=32,rows=32", 1, {32, 32, false});
   if (loops) {
     add_runs("runs@elements=4096", 1, {4096, 1, false});
@@ -257,8 +266,8 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   } else if (facts.cpu_like && vector && rows.outer.count * rows.inner >= 4096) {
     add_runs("fours@elements=64", 1, {64, 1, true});
   }
-  if (vector) add("vector@width=4", 1, [&op, facts] { return build_vector(op, facts); });
-  add("items", 1.5, [&op, facts] { return build_items(op, facts); });
+  if (vector) add("vector@width=4", few ? 1.2 : 1, [&op, facts] { return build_vector(op, facts); });
+  if (!few) add_items();
 }
 
 }  // namespace

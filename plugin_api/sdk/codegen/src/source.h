@@ -60,6 +60,8 @@ class Source {
   void define(std::string_view name, std::string_view value);
   /// `type name[count]` in local memory; `count` may use defined names.
   void local_array(std::string_view type, std::string_view name, std::string_view count);
+  /// For launches of few loads: binding texel buffers costs more than they save.
+  void without_texel_buffers() { facts_.max_texel_buffers = 0; }
   /// GLSL: an extension that few kernels need, so that it is not in the prelude.
   void extension(std::string_view name);
   /// Text before the kernel's body: functions and macros.
