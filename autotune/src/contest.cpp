@@ -260,7 +260,7 @@ class Race {
     if (time_left) return keep(present_, "no other is provably faster in this noise", true);
     if (gain.high < std::log1p(rules_.negligible))
       return keep(present_, "no other is more than " + percent(gain.high) + " faster", true);
-    keep(present_, "no time to confirm one that may be " + percent(gain.high) + " faster", false);
+    keep(present_, "no time to confirm a faster one", false);
   }
 
   std::string why_kept() const {
