@@ -5,26 +5,20 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <numeric>
-#include <random>
 
+#include "confirmation.h"
 #include "lanes.h"
+#include "rounds.h"
 #include "statistics.h"
 
 namespace backplane::autotune {
 namespace {
 
-std::string percent(double log_ratio) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", std::fabs(std::expm1(log_ratio)) * 100);
-  return text;
-}
-
 class Race {
  public:
   Race(Course& course, const std::vector<Contestant>& contestants, const Rules& rules)
-      : course_(course), contestants_(contestants), rules_(rules), engine_(rules.seed) {
-    result_.standings.resize(contestants.size());
+      : course_(course), contestants_(contestants), rules_(rules), rounds_(course, contestants.size(), rules.seed),
+        result_(rounds_.result) {
     for (size_t i = 0; i < contestants.size(); ++i) {
       if (contestants[i].is_baseline) baseline_ = i;
       if (contestants[i].is_incumbent) present_ = i, has_incumbent_ = true;
@@ -39,35 +33,17 @@ class Race {
   Result run() {
     if (!first_looks()) return keep_present("no time for a first look at all variants", false);
     open_lanes();
-    const bool finished = rounds();
+    const bool finished = eliminate_losers();
     summarise();
-    if (!alive(present_)) return keep_present("", false);
+    if (!rounds_.alive(present_)) return keep_present("", false);
     if (result_.rounds < 3) return keep_present("no time for a race", false);
     const size_t pick = pick_of();
     if (pick == present_) return keep_present(why_kept(), finished || result_.rounds >= rules_.min_rounds);
-    confirm(pick);
+    confirm(rounds_, contestants_, rules_, {present_, pick, lanes_[leader_].contestant, baseline_, has_incumbent_});
     return std::move(result_);
   }
 
  private:
-  bool alive(size_t contestant) const { return !is_faulty(result_.standings[contestant].verdict); }
-
-  /// False when the race has to end.
-  bool take(size_t contestant, int64_t deadline_ns, double& ns) {
-    Standing& standing = result_.standings[contestant];
-    Course::Sample sample = course_.sample(contestant, deadline_ns);
-    if (sample.state == Course::State::no_time) return false;
-    if (sample.state == Course::State::failed) {
-      standing.verdict = sample.verdict;
-      standing.reason = std::move(sample.reason);
-      ns = 0;
-      return sample.verdict != Verdict::device_lost && sample.verdict != Verdict::hung;
-    }
-    standing.times.push_back(sample.ns);
-    ns = std::max(sample.ns, 1e-3);
-    return true;
-  }
-
   /// Two samples of each in two passes, and a third of those that would leave; the best one counts, so that neither a
   /// cold start nor interruptions throw anybody out.
   bool first_looks() {
@@ -76,16 +52,16 @@ class Race {
     for (int pass = 0; pass < 3; ++pass) {
       const double enough = pass < 2 ? 0 : rules_.hopeless * least();
       for (size_t i = 0; i < contestants_.size(); ++i) {
-        if (!alive(i) || looks[i] <= enough) continue;
+        if (!rounds_.alive(i) || looks[i] <= enough) continue;
         double ns = 0;
-        if (!take(i, race_deadline_, ns)) return false;
+        if (!rounds_.take(i, race_deadline_, ns)) return false;
         if (ns > 0) looks[i] = std::min(looks[i], ns);
       }
     }
     const double best = least();
     for (size_t i = 0; i < contestants_.size(); ++i) {
       Standing& standing = result_.standings[i];
-      if (!alive(i)) continue;
+      if (!rounds_.alive(i)) continue;
       const bool immune = i == baseline_ || i == present_;
       standing.verdict = immune || looks[i] <= rules_.hopeless * best ? Verdict::raced : Verdict::slow;
       char text[64];
@@ -101,32 +77,15 @@ class Race {
         lanes_.push_back({i, {}, true, i == baseline_ || i == present_});
     }
     twin_ = lanes_.size();
-    lanes_.push_back({baseline_, {}, alive(baseline_), true});
+    lanes_.push_back({baseline_, {}, rounds_.alive(baseline_), true});
   }
 
-  /// One sample of each live lane, in random order. False when time is up: the round then does not count.
-  bool round(std::vector<Lane>& lanes, int64_t deadline_ns) {
-    std::vector<size_t> order(lanes.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::shuffle(order.begin(), order.end(), engine_);
-    std::vector<double> ns(lanes.size(), 0);
-    for (size_t i : order) {
-      if (!lanes[i].live) continue;
-      if (!take(lanes[i].contestant, deadline_ns, ns[i])) return false;
-      if (ns[i] == 0) withdraw(lanes, lanes[i].contestant);
-    }
-    for (size_t i : order) {
-      if (lanes[i].live) lanes[i].logs.push_back(std::log(ns[i]));
-    }
-    ++result_.rounds;
-    return true;
-  }
-
-  bool rounds() {
+  /// False when time was up before that was done.
+  bool eliminate_losers() {
     const double z = normal_quantile(rules_.error_rate / static_cast<double>(3 * lanes_.size()));
     for (uint32_t r = 1; r <= rules_.max_rounds; ++r) {
       if (r > rules_.min_rounds && live(lanes_).size() < 3) return true;  // the baseline and its twin are alone
-      if (!round(lanes_, race_deadline_)) return false;
+      if (!rounds_.round(lanes_, race_deadline_)) return false;
       if (live(lanes_).empty()) return true;  // all have failed
       course_.on_round(r, rules_.max_rounds);
       if (r >= 3 && (r <= 16 || r % 4 == 0) && judge(r, z)) return true;
@@ -204,87 +163,23 @@ class Race {
     });
   }
 
-  void confirm(size_t pick) {
-    // Fresh samples: what made the leader a leader does not count.
-    const size_t leader = lanes_[leader_].contestant;
-    const double margin = std::log1p(rules_.margin);
-    const double z = has_incumbent_ ? rules_.incumbent_z : rules_.confirm_z;
-    std::vector<Lane> lanes;
-    for (size_t contestant : {present_, pick, leader, baseline_}) {
-      if (std::none_of(lanes.begin(), lanes.end(), [&](const Lane& l) { return l.contestant == contestant; }))
-        lanes.push_back({contestant, {}, true, true});
-    }
-    lanes.push_back({baseline_, {}, true, true});
-    const auto gain = [&](size_t of, size_t over) {
-      return trimmed_interval(ratios(lane_of(lanes, over), lane_of(lanes, of)), z);
-    };
-    // Looking again and again finds something in the end: early looks have to be surer (as O'Brien and Fleming, "A
-    // multiple testing procedure for clinical trials", 1979, only less so).
-    const auto sureness = [&](size_t looks) {
-      return std::pow(static_cast<double>(rules_.max_confirm_rounds) / static_cast<double>(looks), 0.25);
-    };
-    const auto twin = [&] { return trimmed_interval(ratios(lanes.back(), lane_of(lanes, baseline_)), 1.96); };
-    // What the twin shows is what a difference can come from without being one.
-    const auto accepts = [&](const Interval& ci) {
-      const double low = ci.mean - ci.half_width() * sureness(lanes[0].logs.size());
-      return low > (has_incumbent_ ? margin : 0) && ci.mean > margin && ci.mean > 2 * std::fabs(twin().mean);
-    };
-    bool time_left = true, settled = false;
-    size_t winner = present_;
-    for (uint32_t r = 1; r <= rules_.max_confirm_rounds && time_left && !settled; ++r) {
-      time_left = round(lanes, rules_.deadline_ns);
-      for (size_t contestant : {present_, pick, leader, baseline_}) {
-        if (!alive(contestant)) return keep(contestant == present_ ? baseline_ : present_, "", false);
-      }
-      if (time_left && r % rules_.confirm_block != 0) continue;
-      const Interval of_pick = gain(pick, present_), of_leader = gain(leader, present_);
-      winner = accepts(of_pick) ? pick : accepts(of_leader) ? leader : present_;
-      settled = accepts(of_pick) || (of_pick.high < margin && (accepts(of_leader) || of_leader.high < margin));
-    }
-    finish_confirmation(winner, gain(winner == present_ ? leader : winner, present_), twin(),
-                        winner == baseline_ ? Interval{} : gain(baseline_, winner), settled, time_left);
-  }
-
-  void finish_confirmation(size_t winner, const Interval& gain, const Interval& twin, const Interval& default_gain,
-                           bool settled, bool time_left) {
-    if (twin.half_width() < result_.noise.half_width()) result_.noise = twin;
-    if (winner == present_ && (twin.low > rules_.delta || twin.high < -rules_.delta))
-      return keep(present_, "the default and its twin differ by " + percent(twin.mean) + ": too noisy to trust", false);
-    if (winner != baseline_ && default_gain.low > 0 && default_gain.mean > std::log1p(rules_.margin) / 2)
-      return keep(baseline_, percent(default_gain.mean) + " faster than " + contestants_[winner].name, true);
-    if (winner != present_) {
-      return keep(winner, percent(-gain.mean) + " less time than " + contestants_[present_].name + " on fresh samples",
-                  true);
-    }
-    if (settled) return keep(present_, "no other is more than " + percent(std::log1p(rules_.margin)) + " faster", true);
-    if (time_left) return keep(present_, "no other is provably faster in this noise", true);
-    if (gain.high < std::log1p(rules_.negligible))
-      return keep(present_, "no other is more than " + percent(gain.high) + " faster", true);
-    keep(present_, "no time to confirm a faster one", false);
-  }
-
   std::string why_kept() const {
     if (has_incumbent_) return "chosen before, and no other is more than " + percent(rules_.delta) + " faster";
     return contestants_.size() == 1 ? "the only one" : "none is more than " + percent(rules_.delta) + " faster";
   }
-  void keep(size_t chosen, std::string why, bool decided) {
-    result_.chosen = chosen;
-    result_.why = std::move(why);
-    result_.decided = decided;
-  }
   Result keep_present(std::string why, bool decided) {
     size_t chosen = present_;
-    if (!alive(chosen)) chosen = baseline_;
-    if (!alive(present_)) why = contestants_[present_].name + " failed in the race", decided = false;
-    keep(chosen, std::move(why), decided);
+    if (!rounds_.alive(chosen)) chosen = baseline_;
+    if (!rounds_.alive(present_)) why = contestants_[present_].name + " failed in the race", decided = false;
+    rounds_.keep(chosen, std::move(why), decided);
     return std::move(result_);
   }
 
   Course& course_;
   const std::vector<Contestant>& contestants_;
   const Rules& rules_;
-  std::mt19937_64 engine_;
-  Result result_;
+  Rounds rounds_;
+  Result& result_;
   size_t baseline_ = 0, present_ = 0, leader_ = 0, twin_ = 0;
   bool has_incumbent_ = false;
   int64_t race_deadline_ = 0;
