@@ -6,39 +6,13 @@
 
 #include <fmt/format.h>
 
+#include "report/merge.h"
 #include "report/statistics.h"
 #include "report/words.h"
 
 namespace backplane::bench::report {
 
 namespace {
-
-/// Repetitions of a row become stretches of the first one.
-void merge_repetitions(Run& run) {
-  std::map<std::string, size_t> first;
-  std::vector<Row> rows;
-  for (Row& row : run.rows) {
-    const auto [at, is_new] = first.emplace(identity(row), rows.size());
-    if (is_new) {
-      rows.push_back(std::move(row));
-      continue;
-    }
-    Row& into = rows[at->second];
-    if (row.status != Status::measured) continue;
-    if (into.status != Status::measured) {
-      into = std::move(row);
-      continue;
-    }
-    for (Row* r : {&into, &row})
-      if (r->stretches.empty()) r->stretches = {static_cast<int64_t>(r->samples_ns.size())};
-    into.samples_ns.insert(into.samples_ns.end(), row.samples_ns.begin(), row.samples_ns.end());
-    into.stretches.insert(into.stretches.end(), row.stretches.begin(), row.stretches.end());
-    into.samples += row.samples;
-    into.quiet = into.quiet && row.quiet;
-    if (!into.samples_ns.empty()) into.median_ns = median(into.samples_ns);
-  }
-  run.rows = std::move(rows);
-}
 
 uint64_t seed_of(const std::string& text) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
@@ -86,6 +60,14 @@ double moderate(const std::vector<Deviations*>& of_device) {
   const double usual = median(std::move(samplings));
   for (Deviations* d : of_device) d->sampling = std::sqrt((d->sampling * d->sampling + usual * usual) / 2);
   return usual;
+}
+
+/// Empty when the pair can be judged. Beside other programs medians are up to twice as long, in no lawful way.
+std::string why_not_judged(const Pair& pair) {
+  if (!pair.before->quiet || !pair.after->quiet) return "measured beside other programs";
+  if (std::min(pair.before->samples_ns.size(), pair.after->samples_ns.size()) < kFewestSamples)
+    return fmt::format("fewer than {} samples", kFewestSamples);
+  return "";
 }
 
 void judge(Pair& pair, const Deviations& d, double noise, double adjusted_p) {
@@ -153,29 +135,28 @@ Comparison compare(Run& before, Run& after) {
   std::vector<Pair*> judged;
   std::vector<Deviations> measured;
   for (Pair& pair : result.pairs) {
-    if (std::min(pair.before->samples_ns.size(), pair.after->samples_ns.size()) < kFewestSamples) {
+    pair.why = why_not_judged(pair);
+    if (pair.why.empty()) {
+      judged.push_back(&pair);
+      measured.push_back(deviations(pair, identity(*pair.after)));
+    } else {
       pair.ratio = pair.after->median_ns.value_or(1) / pair.before->median_ns.value_or(1);
       pair.interval = {0, INFINITY};
-      pair.why = fmt::format("fewer than {} samples", kFewestSamples);
-      continue;
     }
-    judged.push_back(&pair);
-    measured.push_back(deviations(pair, identity(*pair.after)));
   }
   std::map<std::string, std::vector<Deviations*>> by_device;
   for (size_t i = 0; i < judged.size(); ++i) by_device[judged[i]->after->device].push_back(&measured[i]);
   for (const auto& [device, list] : by_device)
     result.run_noise[device] = noise_between(before, after, list, moderate(list));
 
-  std::vector<double> p_values, noises;
+  std::vector<double> p_values;
   for (size_t i = 0; i < judged.size(); ++i) {
-    // Rounds on a busy machine are worth less: what other programs do differs from run to run more than anything else.
-    const bool quiet = judged[i]->before->quiet && judged[i]->after->quiet;
-    noises.push_back(result.run_noise[judged[i]->after->device] * (quiet ? 1 : 3));
-    p_values.push_back(two_sided_p(measured[i].log_ratio / std::hypot(measured[i].sampling, noises[i])));
+    const double noise = result.run_noise[judged[i]->after->device];
+    p_values.push_back(two_sided_p(measured[i].log_ratio / std::hypot(measured[i].sampling, noise)));
   }
   const std::vector<double> adjusted = adjusted_for_many(p_values);
-  for (size_t i = 0; i < judged.size(); ++i) judge(*judged[i], measured[i], noises[i], adjusted[i]);
+  for (size_t i = 0; i < judged.size(); ++i)
+    judge(*judged[i], measured[i], result.run_noise[judged[i]->after->device], adjusted[i]);
   return result;
 }
 

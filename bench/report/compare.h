@@ -5,8 +5,8 @@
 // deviation of two parts: what the samples scatter (bootstrap over stretches of time) and what differs from run to run
 // although nothing changed (run_noise) -> Student's t, adjusted for the number of pairs -> a verdict.
 //
-// A difference is believed when it is beyond chance among so many pairs AND larger than twice the run noise. Nothing
-// here decides whether a change is welcome; compare_main's exit code asks for a slowdown beyond --fail-on.
+// A difference is believed when it is beyond chance among so many pairs AND larger than twice the run noise; never of
+// rows that were measured beside other programs. Nothing decides whether a change is welcome; compare_main's exit code asks for a slowdown beyond --fail-on.
 #pragma once
 
 #include <iosfwd>
@@ -57,7 +57,7 @@ Comparison compare(Run& before, Run& after);
 /// Slower, and with all of its interval beyond `share`.
 bool is_confirmed_slowdown(const Pair& pair, double share);
 
-/// `backplane bench compare old.json new.json [--fail-on 5%]`; `args` begin behind "compare". Returns 0, 1 for a
+/// `backplane bench compare old.json[,old2.json...] new.json[,...] [--fail-on 5%]`; `args` begin behind "compare". Returns 0, 1 for a
 /// confirmed slowdown beyond --fail-on, 2 for arguments without sense, 4 for files that cannot be read.
 int compare_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
 

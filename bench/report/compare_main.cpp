@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <ostream>
+#include <sstream>
 
 #include <fmt/format.h>
 
 #include "report/compare.h"
 #include "report/contents.h"
+#include "report/merge.h"
 #include "report/results_json.h"
 #include "report/words.h"
 
@@ -19,7 +21,7 @@ constexpr int kOk = 0, kSlowdown = 1, kUsage = 2, kFile = 4;
 
 constexpr const char* kHelp =
     "backplane bench compare OLD NEW [--fail-on 5%]\n"
-    "  OLD, NEW   files of results, .json or .jsonl\n"
+    "  OLD, NEW   files of results, .json or .jsonl; several runs of one build with commas between count as one\n"
     "  --fail-on  exit code 1 when a case is confirmed to be slower by more than this; without it no slowdown fails\n";
 
 struct Arguments {
@@ -142,8 +144,17 @@ void print(const Comparison& comparison, std::ostream& out) {
   if (!comparison.pairs.empty()) out << "\n" << terminal_text(means_table(comparison));
 }
 
+/// "a.json,b.json"
+Run read_side(const std::string& files) {
+  std::vector<Run> runs;
+  std::istringstream list(files);
+  for (std::string file; std::getline(list, file, ',');) runs.push_back(read_run(file));
+  if (runs.empty()) throw Error("[bench] compare needs a file on each side");
+  return joined(std::move(runs));
+}
+
 int compare_files(const Arguments& arguments, std::ostream& out) {
-  Run before = read_run(arguments.files[0]), after = read_run(arguments.files[1]);
+  Run before = read_side(arguments.files[0]), after = read_side(arguments.files[1]);
   const Comparison comparison = compare(before, after);
   print(comparison, out);
   const auto confirmed = std::count_if(comparison.pairs.begin(), comparison.pairs.end(), [&](const Pair& pair) {

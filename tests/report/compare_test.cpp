@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "report/compare.h"
+#include "report/merge.h"
 #include "report/results_json.h"
 #include "report/statistics.h"
 
@@ -148,7 +149,52 @@ TEST(Compare, RepetitionsInOneFileAreOneCase) {
   const Comparison comparison = compare(before, after);
   ASSERT_EQ(comparison.pairs.size(), 3u);
   EXPECT_EQ(comparison.pairs[0].after->samples_ns.size(), 42u);
-  EXPECT_EQ(comparison.pairs[0].after->stretches.size(), 6u);
+  EXPECT_EQ(comparison.pairs[0].after->stretches, (std::vector<int64_t>{21, 21})) << "a repetition is one stretch";
+}
+
+TEST(Compare, RowsOfABusyMachineAreNeverJudged) {
+  Machine machine(17);
+  report::Run before = machine.run(20), after = machine.run(20, 5, 2);
+  for (size_t i = 0; i < 3; ++i) after.rows[i].quiet = false;
+  const Comparison comparison = compare(before, after);
+  EXPECT_EQ(count(comparison, Verdict::slower), 2u);
+  EXPECT_THAT(comparison.pairs[0].why, HasSubstr("other programs"));
+}
+
+TEST(Compare, OfRepetitionsTheQuietOnesCount) {
+  Machine machine(18);
+  report::Run busy = machine.run(1, 1, 2), quiet = machine.run(1);
+  busy.rows[0].quiet = false;
+  for (const auto& runs : {std::vector{busy, quiet, quiet}, std::vector{quiet, busy, quiet}}) {
+    const report::Run all = joined(runs);
+    ASSERT_EQ(all.rows.size(), 1u);
+    EXPECT_TRUE(all.rows[0].quiet);
+    EXPECT_EQ(all.rows[0].stretches, (std::vector<int64_t>{21, 21}));
+  }
+}
+
+TEST(Compare, ThreeRunsOfEachBuildSeeThroughOneThatWentWrong) {
+  // One run in ten of a row takes twice as long from beginning to end, and nothing in it shows.
+  size_t differ = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    Machine machine(100 + seed);
+    std::mt19937_64 engine(seed);
+    const auto three = [&] {
+      std::vector<report::Run> runs;
+      for (int i = 0; i < 3; ++i) {
+        runs.push_back(machine.run(60));
+        for (Row& row : runs.back().rows) {
+          const double factor = engine() % 10 == 0 ? 2 : 1;
+          for (double& ns : row.samples_ns) ns *= factor;
+        }
+      }
+      return joined(runs);
+    };
+    report::Run before = three(), after = three();
+    const Comparison comparison = compare(before, after);
+    differ += count(comparison, Verdict::faster) + count(comparison, Verdict::slower);
+  }
+  EXPECT_LE(differ, 6u) << "of 600, and in 30 of them two runs of three went wrong";
 }
 
 TEST(Compare, RowsWithoutATimeAreNamedNotJudged) {

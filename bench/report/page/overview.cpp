@@ -154,7 +154,8 @@ std::string heat_map_section(const Page& page) {
   }
   return section(
       "cases", "Every case on every device",
-      "Median times; the colour says how near that is to the device's own roofline (none: it has none). The fastest device of a row is "
+      "Median times; the colour says how near that is to the device's own roofline (none: it has none). The fastest "
+      "device of a row is "
       "bold and framed.",
       page.cases.empty() ? "" : heat_legend("of the device's own roofline") + scrolling(body + "</table>\n"));
 }

@@ -94,13 +94,22 @@ Points points_of(const Page& page, size_t device, const std::vector<std::string>
   return points;
 }
 
-void draw_roofs(Svg& svg, const Roofs& roofs, const LogAxis& x, const LogAxis& y) {
-  const double peak = roofs.highest(), slope = roofs.steepest();
-  for (const Roof& r : roofs.flat) {
-    const double from = slope > 0 ? std::max(x.low(), r.value / slope) : x.low();
-    svg.line(x.at(from), y.at(r.value), x.at(x.high()), y.at(r.value), "roof");
-    svg.text(kRight, y.at(r.value) - 4, r.name, "end", "roofname");
+/// Names of flat ceilings stand above their lines; below where the next higher one is too near.
+void draw_flat(Svg& svg, std::vector<Roof> flat, double slope, const LogAxis& x, const LogAxis& y) {
+  constexpr double kLine = 12;
+  std::sort(flat.begin(), flat.end(), [](const Roof& a, const Roof& b) { return a.value > b.value; });
+  double lowest_text = 0;
+  for (const Roof& r : flat) {
+    const double from = slope > 0 ? std::max(x.low(), r.value / slope) : x.low(), at = y.at(r.value);
+    svg.line(x.at(from), at, x.at(x.high()), at, "roof");
+    lowest_text = at - 4 - lowest_text >= kLine ? at - 4 : std::max(at, lowest_text) + kLine;
+    svg.text(kRight, lowest_text, r.name, "end", "roofname");
   }
+}
+
+void draw_roofs(Svg& svg, const Roofs& roofs, const LogAxis& x, const LogAxis& y) {
+  const double peak = roofs.highest();
+  draw_flat(svg, roofs.flat, roofs.steepest(), x, y);
   for (const Roof& r : roofs.slopes) {
     // From where the slope enters the area to where it meets the highest peak, or leaves.
     const double from = std::max(x.low(), y.low() / r.value);
@@ -138,6 +147,19 @@ std::string roofline(const Page& page, size_t device, const std::vector<std::str
   return figure(escaped(page.run.devices[device].id), svg.finished());  // markers are ops here
 }
 
+/// A share above 1 is a ceiling that was measured too low, not a miracle.
+std::string above_note(const Page& page) {
+  constexpr double kWithinError = 1.05;
+  size_t above = 0;
+  for (const Row& row : page.run.rows) above += row.roofline_share.value_or(0) > kWithinError;
+  if (above == 0) return "";
+  return fmt::format(
+      "<p class=\"note\">{} rows lie above their roofline: those ceilings were measured too low, for example because "
+      "other "
+      "programs ran, or because the caches hold what the ceiling read from memory.</p>\n",
+      above);
+}
+
 }  // namespace
 
 std::string roofline_section(const Page& page) {
@@ -148,11 +170,10 @@ std::string roofline_section(const Page& page) {
   for (size_t d = 0; d < page.run.devices.size(); ++d) figures += roofline(page, d, ops);
   return section(
       "roofline", "Rooflines",
-      "Lines are ceilings measured in this run, slopes with the working set that they hold for. Hollow: what the "
-      "device takes "
-      "by default; filled: what the tuner chose. Points below a slope are bound by memory, below a flat line by "
+      "Lines are ceilings measured in this run, slopes with the working set that they hold for. Hollow: what the device "
+      "takes by default; filled: what the tuner chose. Points below a slope are bound by memory, below a flat line by "
       "arithmetic, and far below both by launches.",
-      figures.empty() ? "" : legend(entries) + grid(figures));
+      figures.empty() ? "" : legend(entries) + grid(figures) + above_note(page));
 }
 
 }  // namespace backplane::bench::report::page
