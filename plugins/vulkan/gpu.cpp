@@ -156,8 +156,7 @@ void Gpu::fill_facts(const Features& has) {
   facts.max_binding_bytes = limits.maxStorageBufferRange - binding_alignment_;
 }
 
-/// The shapes that a subgroup multiplies f16 matrices in with f32 sums. Of VK_NV_cooperative_matrix only: Debian's glslang
-/// has no words for the KHR extension, whose instructions are others.
+/// The shapes that a subgroup multiplies f16 matrices in with f32 sums. Of VK_NV_cooperative_matrix only (docs/vulkan.md).
 std::vector<codegen::CooperativeMatrix> Gpu::cooperative_matrices() const {
   uint32_t count = 0;
   check_result(instance.GetPhysicalDeviceCooperativeMatrixPropertiesNV(adapter.handle, &count, nullptr),

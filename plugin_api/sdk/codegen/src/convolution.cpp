@@ -79,9 +79,12 @@ void list_convolution(const bp_op& op, const DeviceFacts& facts, Variants& out) 
   if (!depthwise_late) list_convolution_depthwise(problem, facts, out);
   if (!facts.cpu_like) list_grouped("implicit_", product, facts, out);
   list_cooperative("implicit_", product, facts, op.math_mode, out);
-  list_convolution_shuffle(problem, facts, out);
+  // Few rows of a product leave most of a shared tile idle; measured on llvmpipe, the only device with both.
+  const bool few_rows = product.m <= (filter ? 1 : 4);
+  if (!few_rows) list_convolution_shuffle(problem, facts, out);
   if (filter) list_convolution_dots(problem, facts, out);
   else list_convolution_tiles(problem, facts, out);
+  if (few_rows) list_convolution_shuffle(problem, facts, out);
   if (depthwise_late) list_convolution_depthwise(problem, facts, out);
   list_convolution_winograd(problem, facts, out);
   list_convolution_columns(problem, facts, out);

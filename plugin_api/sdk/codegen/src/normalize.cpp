@@ -179,16 +179,17 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
     if (fits && groups >= 4 * form.carriers) add("group_per_item@w=" + number(form.width) + ",carried", form);
   };
   const bool short_groups = n <= 32 * static_cast<int64_t>(facts.subgroup_size);
-  // llvmpipe's loads are slow, and a subgroup that holds its group of elements needs the fewest.
-  const bool held_first = facts.cpu_like && facts.dialect == Dialect::glsl && lanes.along && lanes.width > 1 &&
-                          n <= kMostHeld * facts.subgroup_size;
+  // llvmpipe's loads are slow, and a subgroup that holds its group of elements needs the fewest; along one axis it is no
+  // slower than others even where it holds none.
+  const bool subgroups_first = facts.cpu_like && facts.dialect == Dialect::glsl && lanes.along && lanes.width > 1 &&
+                               (n <= kMostHeld * facts.subgroup_size || g.inside.extents.size() == 1);
   if (few) list_parts();
   list_carriers();
-  if (held_first) list_subgroups();
+  if (subgroups_first) list_subgroups();
   if (facts.cpu_like || !lanes.along) list_lanes();
-  if (short_groups && !held_first) list_subgroups();
+  if (short_groups && !subgroups_first) list_subgroups();
   if (team > 1) list_team("group_per_group@g=" + number(team), {.team = true, .group = team}, team);
-  if (!short_groups) list_subgroups();
+  if (!short_groups && !subgroups_first) list_subgroups();
   if (!few) list_parts();
   add("group_per_item", {.group = items_group(facts)}, true);
 }

@@ -149,12 +149,18 @@ class Lister {
 
   void general() {
     const bool columns = p_.kept_stride() == 1 && p_.reduced_stride() != 1;
-    const int64_t fill = 512 * static_cast<int64_t>(facts_.compute_units);  // work-items that keep the device busy
+    // On llvmpipe, where few lanes fill a core and a second launch costs as much as thousands of elements, subgroups win
+    // along long rows only, and not where a row consists of several axes (measured, docs/vulkan.md).
+    const bool llvmpipe = facts_.cpu_like && facts_.dialect == Dialect::glsl;
+    const bool long_rows = !llvmpipe || (p_.reduced.count >= 192 && p_.reduced.extents.size() <= 1);
+    const int64_t units = static_cast<int64_t>(facts_.compute_units);
+    const int64_t fill = (llvmpipe ? 256 : 512) * units;  // work-items that keep the device busy
     const uint32_t group = group_size(facts_, 256, 16);
-    const int64_t split_items = parts_for(p_, p_.kept.count, fill, 32);
-    const int64_t split_groups = parts_for(p_, p_.kept.count, 4 * static_cast<int64_t>(facts_.compute_units), 4096);
+    const int64_t split_items = parts_for(p_, p_.kept.count, llvmpipe ? 64 * units : fill, 32);
+    const int64_t split_teams = parts_for(p_, p_.kept.count, fill, 32) / std::max(facts_.subgroup_size, 1u);
+    const int64_t split_groups = parts_for(p_, p_.kept.count, 4 * units, 4096);
     const bool many = columns || p_.reduced.count <= 16;
-    if (!many && facts_.cpu_like && p_.reduced_stride() == 1) subgroups(split_items / std::max(facts_.subgroup_size, 1u));
+    if (!many && facts_.cpu_like && p_.reduced_stride() == 1 && long_rows) subgroups(split_teams);
     if (many || facts_.cpu_like) items(split_items);
     if (p_.reduced.count <= 1024) subgroups(1);
     if (group >= 2) {
