@@ -1,38 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "case.h"
 
-#include <cmath>
-#include <cstring>
-#include <random>
-
-#include "oracle.h"
+#include "backplane/graph/graph.h"
+#include "backplane/graph/plan.h"
+#include "backplane/host/registry.h"
 
 namespace backplane::bench {
 
 namespace {
 
-std::vector<std::byte> random_values(const Operand& operand, uint32_t seed) {
-  std::mt19937 engine(seed);
-  const auto next = [&] { return operand.low + (operand.high - operand.low) * static_cast<double>(engine()) * 0x1p-32; };
-  const auto count = static_cast<size_t>(operand.memory().elements());
-  std::vector<std::byte> bytes(static_cast<size_t>(operand.memory().bytes()));
-  for (size_t i = 0; i < count; ++i) {
-    switch (operand.type.dtype) {
-      case DType::f32: {
-        const auto value = static_cast<float>(next());
-        std::memcpy(&bytes[i * sizeof value], &value, sizeof value);
-        break;
-      }
-      case DType::i32: {
-        const auto value = static_cast<int32_t>(std::floor(next()));
-        std::memcpy(&bytes[i * sizeof value], &value, sizeof value);
-        break;
-      }
-      default:
-        throw Error("[bench] operands of " + std::string(name_of(operand.type.dtype)) + " have no random values yet");
-    }
+/// An op that is no operation of the catalogue by itself, as the graph puts it before a device.
+host::KernelOp planned(const Case& c) {
+  graph::Graph g;
+  std::vector<graph::Value> operands;
+  std::vector<Layout> layouts;
+  for (const Operand& operand : c.operands) {
+    operands.push_back(g.add_input(graph::Input::Kind::bound, operand.type, ""));
+    layouts.push_back(operand.layout());
   }
-  return bytes;
+  const graph::NodeId id = g.add(*c.op, graph::Attrs(c.op->name, c.op->attrs, c.attrs), operands, {});
+  std::vector<graph::Value> outputs;
+  for (uint32_t i = 0; i < g.node(id).num_out; ++i) outputs.push_back({id, i});
+  g.set_outputs(std::move(outputs));
+  // The reference device does the five operations that every device does, so that is what others are asked for, too.
+  graph::CompileOptions options;
+  options.stream = graph::Stream::of(host::Registry::instance().reference());
+  std::vector<host::KernelOp> operations = graph::Plan::compile(g, options, layouts)->operations();
+  if (operations.size() != 1) {
+    throw Error("[" + std::string(c.op->name) + "] is " + std::to_string(operations.size()) +
+                " launches; measure the operations that it decomposes into");
+  }
+  return std::move(operations[0]);
 }
 
 }  // namespace
@@ -62,26 +60,8 @@ graph::Cost Case::cost() const {
   return cost;
 }
 
-std::vector<std::vector<std::byte>> make_values(const Case& c) {
-  std::vector<std::vector<std::byte>> values;
-  for (const Operand& operand : c.operands) {
-    if (operand.made_by == nullptr) {
-      values.push_back(random_values(operand, static_cast<uint32_t>(values.size() + 1)));
-      continue;
-    }
-    Case maker{"", operand.made_by, operand.attrs, {}};
-    std::vector<std::vector<std::byte>> from;
-    for (size_t i : operand.from) {
-      maker.operands.push_back(c.operands[i]);
-      from.push_back(values[i]);
-    }
-    values.push_back(expected(maker, from).outputs[operand.output]);
-  }
-  return values;
-}
-
 graph::KernelOp Case::kernel_op() const {
-  if (op->native.encode == nullptr) throw Error("[" + std::string(op->name) + "] is no operation of the catalogue");
+  if (op->native.encode == nullptr) return planned(*this);
   const std::vector<Type> in = inputs(), out = outputs();
   graph::KernelOp kernel;
   kernel.code = op->native.code;
@@ -92,10 +72,23 @@ graph::KernelOp Case::kernel_op() const {
   return kernel;
 }
 
+std::string extents_text(const Dimensions& dimensions) {
+  std::string text;
+  for (const auto& [name, value] : dimensions) text += (text.empty() ? "" : "x") + std::to_string(value);
+  return text;
+}
+
 std::string by(std::initializer_list<int64_t> extents) {
   std::string text;
   for (int64_t v : extents) text += (text.empty() ? "" : "x") + std::to_string(v);
   return text;
+}
+
+Case matmul_case(int64_t m, int64_t n, int64_t k, int64_t batch) {
+  return {"matmul/" + (batch == 1 ? by({m, n, k}) : by({batch}) + " of " + by({m, n, k})),
+          &graph::op::batch_matmul,
+          {},
+          {{{DType::f32, {batch, m, k}}}, {{DType::f32, {batch, k, n}}}}};
 }
 
 }  // namespace backplane::bench

@@ -1,85 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
-// backplane_bench: Google Benchmark over cases registered at run time. Rows carry their own medians and noise, see
-// measure.h; bench/run makes a page of them.
+// The command line of `backplane bench`, which runs this executable with its arguments.
 //
-//   backplane_bench [--device=cpu] [--details=FILE] [--peers=LIBRARY:...] [--benchmark_filter=REGEX] ...
-#include <unistd.h>
+// Exit codes are those of `backplane` (docs/cli.md).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <iostream>
 
-#include <algorithm>
-#include <cstdlib>
-#include <string>
-#include <string_view>
-#include <thread>
-
-#include "rows.h"
-#include "kernels.h"
+#include "backplane/graph/types.h"
+#include "backplane/host/text.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "command_text.h"
+#include "report/compare.h"
+#include "suite.h"
+#include "sweep.h"
 
 namespace backplane::bench {
-
 namespace {
 
-/// Takes "--name=value" out of the arguments; Google Benchmark gets the rest.
-void take(const char* name, std::string& value, int& argc, char** argv) {
-  const std::string prefix = std::string("--") + name + "=";
-  for (int i = 1; i < argc; ++i) {
-    if (!std::string_view(argv[i]).starts_with(prefix)) continue;
-    value = argv[i] + prefix.size();
-    std::copy(argv + i + 1, argv + argc + 1, argv + i);  // the null behind the last one too
-    --argc, --i;
+using cli::ExitCode;
+
+void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget) {
+  app.add_option("--suite", o.suites, "Suites, or files of lines: " + host::join(installed_suites(), ", ") + " (default: smoke)")
+      ->delimiter(',');
+  app.add_option("--case", o.cases, "A line of a suite, as a row's command gives it; instead of suites");
+  app.add_option("--devices", o.devices, "Device selectors, or all")->delimiter(',')->capture_default_str();
+  app.add_option("--ops", o.ops, "Only lines of these ops")->delimiter(',');
+  app.add_option("--shapes", o.shapes, "Dimensions instead of the suite's: M=64-4096*2,N=M");
+  app.add_option("--dtypes", o.dtypes, "Instead of the suite's: f32,f16,bf16")->delimiter(',');
+  app.add_option("--variants", o.variants, "default, tuned, all, or names with * in them")->capture_default_str();
+  app.add_option("--filter", o.filter, "Regular expression over rows: 'matmul.* cpu:0 tuned$'");
+  app.add_option("--budget", budget, "Time for all: 90s, 10m, 1h (default: the suite's, or none)");
+  app.add_option("--output", o.output, "Folder of the results")->capture_default_str();
+  if (o.peers) {
+    app.add_option("--peers", o.peer_libraries, "Libraries of peers (bench/peers/peer_library.h)")->delimiter(':');
+  }
+  app.add_flag("--resume", o.resume, "Go on where a sweep into that folder stopped");
+  app.add_flag("--list", o.list, "List the rows, measure nothing");
+  app.add_flag("!--no-ceilings", o.ceilings, "Leave out ceilings and shares of the roofline");
+}
+
+int complain(ExitCode code, const std::exception& error) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "backplane bench: %s\n", error.what());
+  return static_cast<int>(code);
+}
+
+int guarded(const std::function<int()>& action) {
+  try {
+    return action();
+  } catch (const cli::CommandError& error) {
+    return complain(error.code(), error);
+  } catch (const report::Error& error) {
+    return complain(ExitCode::file, error);
+  } catch (const Error& error) {
+    return complain(ExitCode::usage, error);
+  } catch (const std::exception& error) {
+    return complain(ExitCode::failure, error);
   }
 }
 
-Settings& writable_settings() {
-  static Settings settings;
-  return settings;
+int main_with(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "compare") {
+    return report::compare_main({argv + 2, argv + argc}, std::cout, std::cerr);
+  }
+  SweepOptions options;
+  options.command_line = "backplane bench";
+  for (int i = 1; i < argc; ++i) options.command_line += " " + quoted(argv[i]);
+  options.peers = argc > 1 && std::string_view(argv[1]) == "peers";
+  if (options.peers) --argc, ++argv;
+  CLI::App app{"Measure ops, models and the library itself on every device, and report", "backplane bench"};
+  app.footer(
+      "backplane bench peers ...: beside what a user would pick instead, in one interleaved run.\n"
+      "backplane bench compare old.json new.json: faster, slower, same or ambiguous, row by row.");
+  std::string budget;
+  add_sweep(app, options, budget);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+  }
+  return guarded([&] {
+    if (!budget.empty()) options.budget_s = parse_duration(budget);
+    cli::catch_interrupt();
+    return run_sweep(options);
+  });
 }
 
 }  // namespace
-
-const Settings& settings() { return writable_settings(); }
-
-void take_settings(int& argc, char** argv) {
-  take("device", writable_settings().device, argc, argv);
-  take("details", writable_settings().details, argc, argv);
-  take("peers", writable_settings().peers, argc, argv);
-}
-
-int cores_used() {
-  if (const char* text = std::getenv("BACKPLANE_NUM_THREADS")) return std::max(1, std::atoi(text));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
-#if !defined(BACKPLANE_BENCH_ONEDNN)
-void add_onednn_rows() {}
-#endif
-
-void add_context() {
-  benchmark::AddCustomContext("build", BACKPLANE_BENCH_BUILD);
-  benchmark::AddCustomContext("threads", std::to_string(cores_used()));
-  try {
-    const bp_device_info& info = device_under_test()->info();
-    benchmark::AddCustomContext("device", std::string(info.name) + ", " + info.architecture + ", " + info.driver);
-  } catch (const std::exception& error) {
-    benchmark::AddCustomContext("device", std::string("none: ") + error.what());
-  }
-}
-
 }  // namespace backplane::bench
 
-int main(int argc, char** argv) {
-  using namespace backplane::bench;
-  take_settings(argc, argv);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  add_context();
-  add_onednn_rows();
-  add_bandwidth_rows();
-  add_variant_rows();
-  add_peer_rows();
-  add_card_rows();
-  add_overhead_rows();
-  add_planning_rows();
-  add_tuning_rows();
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
+int main(int argc, char** argv) { return backplane::bench::main_with(argc, argv); }

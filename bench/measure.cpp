@@ -51,12 +51,24 @@ class Clock {
   double best_ = 1e18;
 };
 
-int64_t time_calls(const Contestant& contestant, int64_t count) {
+/// Of all the calls together.
+struct Timing {
+  int64_t host_ns = 0;
+  double counted_ns = 0;  ///< by the clock that counts
+};
+
+Timing time_batch(const Contestant& contestant, int64_t count) {
+  DeviceClock* const clock = contestant.clock;
   const int64_t start = now_ns();
+  if (clock != nullptr) clock->start();
   for (int64_t i = 0; i < count; ++i) contestant.call();
+  if (clock != nullptr) clock->stop();
   if (contestant.finish) contestant.finish();
-  return now_ns() - start;
+  const int64_t host = now_ns() - start;
+  return {host, clock != nullptr ? clock->ns() : static_cast<double>(host)};
 }
+
+int64_t time_calls(const Contestant& contestant, int64_t count) { return time_batch(contestant, count).host_ns; }
 
 /// How many calls make a sample; the calls that it takes to find out are the warm-up.
 int64_t calls_per_sample(const Contestant& contestant, int64_t sample_ns) {
@@ -75,9 +87,10 @@ int64_t calls_per_sample(const Contestant& contestant, int64_t sample_ns) {
 
 /// Samples of one contestant, of one call each.
 struct Samples {
-  std::vector<double> wall, cpu;
+  std::vector<double> counted, host, cpu;
   void add(const Samples& other) {
-    wall.insert(wall.end(), other.wall.begin(), other.wall.end());
+    counted.insert(counted.end(), other.counted.begin(), other.counted.end());
+    host.insert(host.end(), other.host.begin(), other.host.end());
     cpu.insert(cpu.end(), other.cpu.begin(), other.cpu.end());
   }
 };
@@ -103,8 +116,10 @@ class Race {
       if (counts_[i] > 1) time_calls(contestant, 1);  // wakes its threads and fills the caches
       const int64_t cpu = process_cpu_ns();
       const auto count = static_cast<double>(counts_[i]);
-      const auto wall = static_cast<double>(time_calls(contestant, counts_[i]));
-      into[i].add({{wall / count}, {static_cast<double>(process_cpu_ns() - cpu) / count}});
+      const Timing timing = time_batch(contestant, counts_[i]);
+      into[i].add({{timing.counted_ns / count},
+                   {static_cast<double>(timing.host_ns) / count},
+                   {static_cast<double>(process_cpu_ns() - cpu) / count}});
     }
     settle();
     return clock_.is_full() && before;
@@ -131,6 +146,7 @@ Measurement measure(const std::vector<Contestant>& contestants, const Options& o
   Race race(contestants, options);
   Round accepted(contestants.size()), busy(contestants.size());
   Measurement result;
+  std::vector<int64_t> of_busy;
   const int64_t deadline = now_ns() + static_cast<int64_t>(options.budget_s * 1e9);
   while (result.rounds < options.rounds && (now_ns() < deadline || result.rounds + result.rejected < 3)) {
     std::vector<std::pair<bool, Round>> window;
@@ -144,19 +160,25 @@ Measurement measure(const std::vector<Contestant>& contestants, const Options& o
     } while (now_ns() < std::min(end, deadline));
     const std::optional<Moment> stop = Moment::now();
     const bool alone = !start || !stop || others_ns(*start, *stop) <= others_allowed_ns(*start, *stop);
+    const int before = result.rounds;
     for (const auto& [full, round] : window) {
       (full && alone ? result.rounds : result.rejected) += 1;
       for (size_t i = 0; i < round.size(); ++i) (full && alone ? accepted : busy)[i].add(round[i]);
     }
+    const int used = result.rounds - before, left = static_cast<int>(window.size()) - used;
+    if (used > 0) result.stretches.push_back(used);
+    if (left > 0) of_busy.push_back(left);
   }
   result.quiet = result.rounds >= 3;
   if (!result.quiet) {
     for (size_t i = 0; i < accepted.size(); ++i) accepted[i].add(busy[i]);
+    result.stretches.insert(result.stretches.end(), of_busy.begin(), of_busy.end());
     result.rounds += result.rejected;
     result.rejected = 0;
   }
   for (const Samples& s : accepted) {
-    result.of.push_back({quantile(s.wall, 0.5), quantile(s.wall, 0.1), quantile(s.wall, 0.9), quantile(s.cpu, 0.5)});
+    result.of.push_back({quantile(s.counted, 0.5), quantile(s.counted, 0.1), quantile(s.counted, 0.9),
+                         quantile(s.host, 0.5), quantile(s.cpu, 0.5), s.counted});
   }
   return result;
 }

@@ -17,12 +17,23 @@ namespace backplane::bench {
 
 using Call = std::function<void()>;
 
+/// A device's own clock around what is called in between.
+class DeviceClock {
+ public:
+  virtual ~DeviceClock() = default;
+  virtual void start() = 0;
+  virtual void stop() = 0;
+  virtual double ns() = 0;  ///< between the two, after the contestant's `finish`
+};
+
 struct Contestant {
   template <class F>
   Contestant(F call) : call(std::move(call)) {}  // NOLINT: a call alone is a contestant
-  Contestant(Call call, Call finish) : call(std::move(call)), finish(std::move(finish)) {}
+  Contestant(Call call, Call finish, DeviceClock* clock = nullptr)
+      : call(std::move(call)), finish(std::move(finish)), clock(clock) {}
   Call call;
   Call finish;  ///< waits for what was called; null where a call does
+  DeviceClock* clock = nullptr;  ///< whose times count; null: the host's
 };
 
 struct Options {
@@ -34,11 +45,14 @@ struct Options {
 
 struct Times {
   double median_ns = 0, p10_ns = 0, p90_ns = 0;  ///< of one call
+  double host_ns = 0;  ///< median by the host's clock, where a device's counts
   double cpu_ns = 0;  ///< processor time, median; that of other threads than the caller's may lag by a scheduler tick
+  std::vector<double> samples_ns;  ///< one per round that was used, in the order of time, like those of the others
 };
 
 struct Measurement {
   std::vector<Times> of;       ///< one per contestant
+  std::vector<int64_t> stretches;  ///< rounds used of each window of a quarter of a second
   int rounds = 0;              ///< used
   int rejected = 0;            ///< not used because the machine was busy
   bool quiet = true;           ///< false: not enough quiet rounds, so busy ones were used

@@ -2,7 +2,8 @@
 # The install tree. It is relocatable: everything finds everything else relative to itself.
 #
 #   component   what                                                    for
-#   runtime     lib/libbackplane.so.N, bin/backplane, lib/backplane/    running programs
+#   runtime     lib/libbackplane.so.N, bin/backplane, lib/backplane/    running programs; bin/backplane-bench and
+#               share/backplane/suites where the benchmarks are built
 #   sdk         plugin.h, sdk/, template, Backplane::plugin_api         plugin authors; needs no other component
 #   devel       headers, Backplane::backplane, needs runtime and sdk    writing programs
 #
@@ -34,6 +35,10 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/backplane-plugin.pc DESTINATION ${BACK
 if(TARGET backplane_cli)
   set_target_properties(backplane_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   install(TARGETS backplane_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+endif()
+if(TARGET backplane_bench)
+  install(TARGETS backplane_bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+  install(DIRECTORY bench/suites DESTINATION ${CMAKE_INSTALL_DATADIR}/backplane COMPONENT runtime FILES_MATCHING PATTERN "*.suite")
 endif()
 if(NOT TARGET backplane)
   return()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ggml's Vulkan backend as a peer library (../peer_library.h). Built by bench/peers/build_ggml against a ggml of one's own;
+// ggml's Vulkan backend as a peer library (peer_library.h). Built by bench/peers/build_ggml against a ggml of one's own;
 // no part of Backplane's build. Weights are laid out once as ggml wants them, n rows of k elements.
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "../peer_library.h"
+#include "peer_library.h"
 
 namespace {
 

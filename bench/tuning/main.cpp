@@ -21,15 +21,9 @@
 #include "busy.h"
 #include "left_out.h"
 #include "oracle_race.h"
-#include "rows.h"
 #include "shapes.h"
 
 namespace backplane::bench {
-
-const Settings& settings() {
-  static const Settings unused;
-  return unused;
-}
 
 namespace {
 
@@ -44,8 +38,8 @@ std::shared_ptr<autotune::Tuning> tuning() {
 }
 
 Json measure_row(const Case& c, autotune::Tuner& tuner) {
-  const auto values = make_values(c);
-  const auto operands = std::make_shared<Operands>(tuner.device(), c, values);
+  const host::KernelOp op = c.kernel_op();
+  const auto operands = std::make_shared<Operands>(tuner.device(), op, suitable_values(op));
   const auto before = Moment::now();
   const int64_t start = now_ns();
   const autotune::Outcome outcome =

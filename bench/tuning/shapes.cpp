@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shapes that the tuner was not developed with: other ones than bench/workloads.cpp has, at least 60 for each operation.
+// Shapes that the tuner was not developed with: other ones than bench/suites has, at least 60 for each operation.
 // Small enough that a launch takes between some microseconds and some milliseconds on the slowest device of one machine.
 #include "shapes.h"
 
@@ -81,7 +81,7 @@ constexpr Filter kFilters[] = {
     {1, 72, 12, 12, 72, 3, 1, 72}, {8, 8, 16, 16, 16, 3, 1, 8}, {1, 32, 32, 32, 32, 5, 2, 32},
 };
 
-Operand floats(Shape shape) { return {{DType::f32, shape}, -1, 1}; }
+Operand floats(Shape shape) { return {{DType::f32, shape}}; }
 
 Case convolution_case(const Filter& f) {
   const int64_t pad = f.kernel / 2;

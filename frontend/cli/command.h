@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "backplane/device.h"
 
@@ -59,6 +60,8 @@ ExitCode run_train(const TrainOptions& options);
 ExitCode run_devices(bool json);
 ExitCode run_doctor(bool json);
 ExitCode run_explain(const ExplainOptions& options);
+/// Becomes another program; comes back only by throwing.
+ExitCode run_bench(const std::vector<std::string>& arguments);
 ExitCode run_env(bool json);
 ExitCode run_version(bool json);
 

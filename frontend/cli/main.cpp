@@ -122,6 +122,14 @@ void add_tune(CLI::App& app, TuneOptions& o, TuneQuery& q, Action& action) {
                  [&q](CLI::App* each) { each->add_option("op", q.op, "Only this operation"); });
 }
 
+/// Whatever follows is for another program, also --help.
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* sub = app.add_subcommand("bench", "Measure ops, models and the library itself on every device");
+  sub->set_help_flag();
+  sub->prefix_command();
+  sub->callback([sub, &action] { action = [sub] { return run_bench(sub->remaining()); }; });
+}
+
 void add_plain(CLI::App& app, const char* name, const char* doc, ExitCode (*run)(bool), bool& json, Action& action) {
   CLI::App* sub = app.add_subcommand(name, doc);
   sub->add_flag("--json", json, "As JSON");
@@ -166,6 +174,7 @@ ExitCode main_with(int argc, char** argv) {
   add_plain(app, "doctor", "Check plugins, devices, settings and the cache", run_doctor, json, action);
   add_explain(app, explain, action);
   add_tune(app, tune, tune_query, action);
+  add_bench(app, action);
   add_plain(app, "env", "List the environment variables and their values", run_env, json, action);
   add_plain(app, "version", "Print versions", run_version, json, action);
   try {

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fill_row.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace backplane::bench {
+
+namespace {
+
+using autotune::Verdict;
+using report::Status;
+
+Status status_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::raced:
+    case Verdict::eliminated:
+    case Verdict::slow: return Status::measured;
+    case Verdict::wrong:
+    case Verdict::overrun:
+    case Verdict::changed_inputs:
+    case Verdict::nondeterministic: return Status::wrong;
+    case Verdict::device_lost: return Status::lost;
+    case Verdict::over_budget:
+    case Verdict::policy:
+    case Verdict::skipped: return Status::skipped;
+    default: return Status::failed;
+  }
+}
+
+}  // namespace
+
+std::optional<report::Interval> median_interval(std::vector<double> samples) {
+  const auto n = static_cast<double>(samples.size());
+  if (samples.size() < 6) return std::nullopt;
+  std::ranges::sort(samples);
+  // Ranks of a binomial distribution with p = 1/2, by its normal approximation, rounded outwards.
+  const double reach = 1.96 * std::sqrt(n) / 2;
+  const auto low = static_cast<size_t>(std::max(0.0, std::floor(n / 2 - reach)));
+  return report::Interval{samples[low], samples[samples.size() - 1 - low]};
+}
+
+void thin(std::vector<double>& samples, std::vector<int64_t>& stretches, size_t most) {
+  const size_t step = (samples.size() + most - 1) / std::max<size_t>(most, 1);
+  if (step <= 1) return;
+  std::vector<double> kept;
+  std::vector<int64_t> lengths;
+  size_t at = 0;
+  for (int64_t length : stretches) {
+    int64_t of_this = 0;
+    for (int64_t i = 0; i < length; ++i, ++at) {
+      if (at % step != 0) continue;
+      kept.push_back(samples[at]);
+      ++of_this;
+    }
+    if (of_this > 0) lengths.push_back(of_this);
+  }
+  samples = std::move(kept), stretches = std::move(lengths);
+}
+
+void fill_times(report::Row& row, const Measurement& m, size_t contestant, report::Clock clock) {
+  const Times& times = m.of[contestant];
+  row.status = Status::measured;
+  row.reason.clear();
+  row.samples = static_cast<int>(times.samples_ns.size());
+  row.median_ns = times.median_ns;
+  row.interval_ns = median_interval(times.samples_ns);
+  if (row.samples >= report::kFewestForPercentiles) row.p10_ns = times.p10_ns, row.p90_ns = times.p90_ns;
+  row.samples_ns = times.samples_ns;
+  row.stretches = m.stretches;
+  thin(row.samples_ns, row.stretches, report::kMostSamples);
+  row.clock = clock;
+  if (clock == report::Clock::device) row.host_median_ns = times.host_ns;
+  row.quiet = m.quiet;
+}
+
+report::Ratio paired_ratio(const Measurement& m, size_t contestant, size_t base) {
+  std::vector<double> logs;
+  for (size_t i = 0; i < m.of[contestant].samples_ns.size(); ++i)
+    logs.push_back(std::log(m.of[contestant].samples_ns[i] / m.of[base].samples_ns[i]));
+  const auto [low, high] = std::ranges::minmax(logs);
+  const report::Interval interval = median_interval(logs).value_or(report::Interval{low, high});
+  return {std::exp(quantile(logs, 0.5)), {std::exp(interval.low), std::exp(interval.high)}};
+}
+
+void fill_verdict(report::Row& row, const autotune::Candidate& candidate) {
+  row.variant = candidate.variant;
+  row.status = status_of(candidate.verdict);
+  if (row.status != Status::measured)
+    row.reason = std::string(name_of(candidate.verdict)) + (candidate.reason.empty() ? "" : ": " + candidate.reason);
+  const bool checked = is_right(candidate.verdict) || candidate.verdict == Verdict::wrong || candidate.error > 0;
+  if (checked) row.error = candidate.error, row.allowed = candidate.allowed;
+  if (candidate.build_ns > 0) row.compile_ns = static_cast<double>(candidate.build_ns);
+}
+
+void fill_tuner_times(report::Row& row, const autotune::Candidate& candidate, report::Clock clock) {
+  if (row.status != Status::measured) return;
+  if (candidate.times.samples == 0) {
+    row.status = Status::skipped;
+    row.reason = "right, and there was no time left to time it";
+    return;
+  }
+  row.samples = static_cast<int>(candidate.times.samples);
+  row.median_ns = candidate.times.median_ns;
+  if (row.samples >= report::kFewestForPercentiles)
+    row.p10_ns = candidate.times.p10_ns, row.p90_ns = candidate.times.p90_ns;
+  row.clock = clock;
+  const autotune::Interval& log = candidate.log_ratio;
+  if (log.low != 0 || log.high != 0)
+    row.to_default = report::Ratio{std::exp(log.mean), {std::exp(log.low), std::exp(log.high)}};
+}
+
+}  // namespace backplane::bench

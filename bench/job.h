@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thing that a sweep does at a time, with the rows that come of it.
+#pragma once
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "backplane/host/device.h"
+#include "report/results.h"
+
+namespace backplane::bench {
+
+/// The device cannot be used any more; nothing of it is tried again.
+struct DeviceLost : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Seconds that a job may take for each part.
+struct Allowance {
+  double tune_s = 0.5, measure_s = 3;
+  double total_s = 60;  ///< tuning with what it builds and what it asks the oracle
+  int cores = 1;                                   ///< that have to be quiet while something is timed
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+class Job {
+ public:
+  explicit Job(host::DevicePtr device) : device_(std::move(device)) {}
+  virtual ~Job() = default;
+  /// Known before anything is measured: who they are, not how long they take.
+  const std::vector<report::Row>& rows() const { return rows_; }
+  std::vector<report::Row>& rows() { return rows_; }
+  const host::DevicePtr& device() const { return device_; }
+  /// Gives every row its status. Throws DeviceLost; what else goes wrong is a row's reason.
+  virtual void run(const Allowance& allowance) = 0;
+
+ protected:
+  host::DevicePtr device_;
+  std::vector<report::Row> rows_;
+};
+
+/// DeviceLost when `error` says so, for all rows that are not measured; otherwise they failed with its text.
+void end_rows(std::vector<report::Row>& rows, const std::exception& error);
+
+}  // namespace backplane::bench

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// One case on one device: all wanted variants are checked and raced by the tuner, then those that have a chance are
+// measured together, interleaved: the device's default, what the tuner chose, and the fastest others.
+//
+// No row without a check in the same run. Compilation and first launches are outside of every time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "case.h"
+#include "job.h"
+#include "kernels.h"
+#include "peers/race.h"
+
+namespace backplane::bench {
+
+/// --variants: "default,tuned", "all", "tiled@*".
+struct Wanted {
+  bool usual = false, tuned = false;
+  std::vector<std::string> globs;  ///< "*" for all
+  /// Throws Error.
+  static Wanted parse(const std::string& text);
+  bool wants(const std::string& variant) const;
+};
+
+class KernelJob : public Job {
+ public:
+  /// `peers` run beside ours, in the same race, and give a row each.
+  KernelJob(host::DevicePtr device, const Case& c, const std::string& suite, const Wanted& wanted, Peers peers = {});
+  void run(const Allowance& allowance) override;
+
+ private:
+  void add_row(report::Choice choice, const std::string& variant);
+  void refuse(const std::string& reason);
+  autotune::Outcome tune(const Values& inputs, const Allowance& allowance) const;
+  void apply(const autotune::Outcome& outcome);
+  /// Who is measured: default and choice, then the fastest of the other rows.
+  std::vector<std::string> racers(const autotune::Outcome& outcome) const;
+  void race(const autotune::Outcome& outcome, const Values& inputs, const Allowance& allowance);
+  static void fill_peer(report::Row& row, const std::vector<Contender>& contenders);
+
+  Case case_;
+  Wanted wanted_;
+  Peers peers_;
+  report::Row base_;
+  host::KernelOp op_;
+  std::string usual_;  ///< the default variant's name
+};
+
+}  // namespace backplane::bench

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a device could do at the best, from the ceilings that were measured in the same run, and what bounds a row.
+//
+// Least time = the longest of arithmetic at the best rate seen, bytes at the best bandwidth for a working set of that
+// size or larger, and one launch (Williams, Waterman, Patterson, "Roofline", 2009, with a term for launches). A share
+// above 1 means that the ceiling was beaten: it is shown as it is.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/results.h"
+
+namespace backplane::bench {
+
+struct Limit {
+  double compute_ns = 0, memory_ns = 0, launch_ns = 0;  ///< 0 where no ceiling was measured, or there is no such work
+  double least_ns() const;
+  report::Bound bound() const;
+};
+
+class Roofline {
+ public:
+  /// Of one device; half types without ceilings of their own are held to f32's.
+  Roofline(const std::vector<report::Ceiling>& ceilings, const std::string& device);
+  /// Best rate in 10^9 a second; nothing when none was measured.
+  std::optional<double> gflops(const std::string& dtype) const;
+  std::optional<double> gbytes(double working_set) const;
+  Limit limit(const report::Row& row) const;
+  /// Sets share and bound of a measured row that has counts.
+  void judge(report::Row& row) const;
+
+ private:
+  std::vector<report::Ceiling> ceilings_;
+};
+
+}  // namespace backplane::bench

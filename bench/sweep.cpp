@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sweep.h"
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "backplane/graph/types.h"
+#include "busy.h"
+#include "ceilings.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "environment.h"
+#include "journal.h"
+#include "noise.h"
+#include "plan_jobs.h"
+#include "report/reports.h"
+#include "report/results_json.h"
+#include "roofline.h"
+
+namespace backplane::bench {
+
+namespace {
+
+using report::Row;
+using report::Status;
+
+constexpr double kUsualTuneS = 0.5, kUsualMeasureS = 3, kCeilingS = 0.6;
+
+double seconds_since(int64_t start_ns) { return static_cast<double>(now_ns() - start_ns) * 1e-9; }
+
+/// Rows are printed by the sweep itself, and kept in the report's own files.
+class Silent : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+};
+
+std::string time_text(double ns) {
+  return ns < 1e3 ? fmt::format("{:.0f} ns", ns) : ns < 1e6 ? fmt::format("{:.1f} us", ns * 1e-3) : fmt::format("{:.2f} ms", ns * 1e-6);
+}
+
+std::string line_of(const Row& row) {
+  std::string text = report::identity(row) + ": ";
+  if (!row.median_ns) return text + std::string(name_of(row.status)) + (row.reason.empty() ? "" : ", " + row.reason);
+  text += time_text(*row.median_ns);
+  if (const auto rate = gflop_per_s(row)) text += fmt::format(", {:.4g} GFLOP/s", *rate);
+  if (const auto rate = gb_per_s(row)) text += fmt::format(", {:.4g} GB/s", *rate);
+  if (row.roofline_share) text += fmt::format(", {:.0f} % of its {} limit", 100 * *row.roofline_share, name_of(row.bound));
+  if (row.choice == report::Choice::tuned) text += ", " + row.variant;
+  return text + (row.quiet ? "" : " (busy machine)");
+}
+
+class Sweep {
+ public:
+  explicit Sweep(const SweepOptions& options)
+      : options_(options), selection_(select_lines(options)), devices_(open_devices(options.devices)), status_(stderr) {
+    run_.started = utc_now();
+    run_.command_line = options.command_line;
+    run_.environment = environment();
+    for (const OpenedDevice& each : devices_) {
+      report::Device described{each.name, each.name.substr(0, each.name.find(':')), "", "", "", "", "", each.trouble};
+      run_.devices.push_back(each.device != nullptr ? describe(*each.device) : described);
+    }
+  }
+
+  int list() {
+    for (const auto& job : jobs([](const Row&) { return true; })) {
+      for (const Row& row : job->rows())
+        fmt::print("{}{}\n", report::identity(row), row.reason.empty() ? "" : "  refused: " + row.reason);
+    }
+    return 0;
+  }
+
+  int run() {
+    Journal journal(options_.output, options_.resume);
+    if (options_.resume) journal.resume(run_);
+    journal_ = &journal;
+    jobs_ = jobs([&](const Row& row) { return !journal.has(row); });
+    for (const auto& job : jobs_) {
+      const auto known = [&](const report::Device& each) { return each.id == job->rows().front().device; };
+      if (job->device() != nullptr && std::ranges::none_of(run_.devices, known)) run_.devices.push_back(describe(*job->device()));
+    }
+    start_ns_ = now_ns();
+    journal.header(run_);
+    if (options_.ceilings) measure_ceilings_of_all();
+    noise_.emplace(all_devices());
+    run_jobs();
+    run_.environment.load_end = load_average();
+    run_.environment.noise_floor = noise_->value();
+    journal.header(run_);
+    write_reports();
+    return static_cast<int>(cli::interrupted() ? cli::ExitCode::interrupted : cli::ExitCode::ok);
+  }
+
+ private:
+  std::vector<std::unique_ptr<Job>> jobs(const std::function<bool(const Row&)>& keep) const {
+    std::regex pattern;
+    try {
+      pattern = std::regex(options_.filter);
+    } catch (const std::regex_error& error) {
+      throw Error("[bench] --filter '" + options_.filter + "': " + error.what());
+    }
+    return make_jobs(options_, selection_, devices_, [&](const Row& row) {
+      return keep(row) && std::regex_search(report::identity(row), pattern);
+    });
+  }
+  std::vector<host::DevicePtr> all_devices() const {
+    std::vector<host::DevicePtr> all;
+    for (const OpenedDevice& each : devices_) {
+      if (each.device != nullptr) all.push_back(each.device);
+    }
+    return all;
+  }
+  double left_s() const {
+    return selection_.budget_s ? *selection_.budget_s - seconds_since(start_ns_) : 1e9;
+  }
+
+  void measure_ceilings_of_all() {
+    for (const host::DevicePtr& device : all_devices()) {
+      if (cli::interrupted()) return;
+      const auto known = [&](const report::Ceiling& each) { return each.device == device->name(); };
+      if (std::ranges::any_of(run_.ceilings, known)) continue;
+      std::set<std::string> dtypes;
+      for (const auto& job : jobs_) {
+        for (const Row& row : job->rows()) {
+          if (job->device() == device) dtypes.insert(row.dtype);
+        }
+      }
+      if (dtypes.empty()) continue;
+      status_.show(fmt::format("ceilings of {}", device->name()));
+      try {
+        Allowance allowance{kUsualTuneS, kCeilingS, 10 * kUsualTuneS, cores_used(), &cli::interrupted()};
+        if (selection_.budget_s) {
+          // A quarter of all for all devices; one has about ten parts, and half goes into builds.
+          const double share = *selection_.budget_s / 4 / static_cast<double>(devices_.size());
+          allowance.measure_s = std::min(kCeilingS, share / 16);
+          allowance.tune_s = std::min(kUsualTuneS, share / 16), allowance.total_s = share / 4;
+        }
+        const std::vector<std::string> list(dtypes.begin(), dtypes.end());
+        const std::vector<report::Ceiling> found = measure_ceilings(device, list, allowance);
+        run_.ceilings.insert(run_.ceilings.end(), found.begin(), found.end());
+      } catch (const std::exception& error) {
+        status_.line(fmt::format("no ceilings of {}: {}", device->name(), error.what()));
+      }
+    }
+    journal_->header(run_);
+  }
+
+  void run_jobs() {
+    for (size_t j = 0; j < jobs_.size(); ++j) {
+      for (size_t i = 0; i < jobs_[j]->rows().size(); ++i) {
+        const std::string name = report::identity(jobs_[j]->rows()[i]);
+        benchmark::RegisterBenchmark(name.c_str(), [this, j, i](benchmark::State& state) { run_row(state, j, i); })
+            ->Iterations(1)
+            ->UseManualTime()
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+    Silent silent;
+    benchmark::RunSpecifiedBenchmarks(&silent, std::string("all"));
+  }
+
+  /// The first row of a job measures all of them.
+  void run_row(benchmark::State& state, size_t j, size_t i) {
+    if (i == 0) run_job(*jobs_[j]);
+    const Row& row = jobs_[j]->rows()[i];
+    for (auto _ : state) state.SetIterationTime(row.median_ns.value_or(0) * 1e-9);
+    if (!row.median_ns) state.SkipWithError(row.reason.c_str());
+    if (row.flops) state.counters["flops"] = *row.flops;
+    if (row.bytes) state.counters["bytes"] = *row.bytes;
+  }
+
+  void run_job(Job& job) {
+    show_progress(job);
+    const auto leave_out = [&](Status status, const std::string& why) {
+      for (Row& row : job.rows()) {
+        if (row.status == Status::unmeasured) row.status = status, row.reason = why;
+      }
+    };
+    const std::string device = job.rows().front().device;
+    if (cli::interrupted()) {
+      leave_out(Status::skipped, "interrupted");
+    } else if (const auto lost = lost_.find(device); lost != lost_.end()) {
+      leave_out(Status::lost, lost->second);
+    } else if (left_s() <= 0) {
+      leave_out(Status::skipped, fmt::format("the budget of {:g} s was used up", *selection_.budget_s));
+    } else {
+      measure(job);
+    }
+    const Roofline roofline(run_.ceilings, device);
+    for (Row& row : job.rows()) {
+      roofline.judge(row);
+      run_.rows.push_back(row);
+      journal_->row(row);
+      status_.line(line_of(row));
+    }
+    ++done_;
+    if (!cli::interrupted()) noise_->look();
+  }
+
+  void measure(Job& job) {
+    Allowance allowance{kUsualTuneS, kUsualMeasureS, 60, cores_used(), &cli::interrupted()};
+    if (selection_.budget_s) {
+      // What is left is shared evenly; half of a share is for builds, right results and starting up.
+      const double share = left_s() / static_cast<double>(jobs_.size() - done_);
+      allowance.tune_s = std::clamp(share / 4, 0.02, kUsualTuneS);
+      allowance.measure_s = std::clamp(share / 4, 0.05, kUsualMeasureS);
+      allowance.total_s = share;
+    }
+    try {
+      job.run(allowance);
+    } catch (const DeviceLost& lost) {
+      const std::string name = job.rows().front().device;
+      lost_[name] = "the device was lost: " + std::string(lost.what());
+      noise_->forget(job.device());
+      for (report::Device& device : run_.devices) {
+        if (device.id == name) device.lost = lost.what();
+      }
+      status_.line(fmt::format("{} is lost, its other rows are left out: {}", name, lost.what()));
+    }
+  }
+
+  void show_progress(const Job& job) {
+    if (!status_.terminal() && !status_.due()) return;
+    const double part = static_cast<double>(done_) / static_cast<double>(jobs_.size());
+    const double elapsed = seconds_since(start_ns_);
+    const double rest = done_ == 0 ? 0 : elapsed / static_cast<double>(done_) * static_cast<double>(jobs_.size() - done_);
+    const std::string eta = done_ == 0 ? "-" : cli::clock_text(std::min(rest, std::max(left_s(), 0.0)));
+    const Row& row = job.rows().front();
+    status_.show(fmt::format("[{}] {}/{}  ETA {}  {} {} {}", cli::bar_text(part), done_ + 1, jobs_.size(), eta,
+                             row.device, row.name, row.dtype));
+  }
+
+  void write_reports() {
+    const std::filesystem::path folder = options_.output;
+    const auto write = [&](const char* name, const std::string& text) {
+      std::ofstream file(folder / name);
+      file << text;
+      if (!file.flush()) throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + (folder / name).string());
+    };
+    write("results.json", report::to_json(run_));
+    write("results.csv", report::csv(run_));
+    write("results.md", report::markdown(run_));
+    write("results.html", report::html(run_));
+    fmt::print("{}", report::terminal(run_));
+    fmt::print("{} rows in {:.0f} s; {}/results.json, .csv, .md, .html\n", run_.rows.size(), seconds_since(start_ns_),
+               options_.output);
+  }
+
+  const SweepOptions& options_;
+  Selection selection_;
+  std::vector<OpenedDevice> devices_;
+  cli::StatusLine status_;
+  report::Run run_;
+  std::vector<std::unique_ptr<Job>> jobs_;
+  Journal* journal_ = nullptr;
+  std::optional<NoiseFloor> noise_;
+  std::map<std::string, std::string> lost_;
+  int64_t start_ns_ = 0;
+  size_t done_ = 0;
+};
+
+}  // namespace
+
+int run_sweep(const SweepOptions& options) {
+  Sweep sweep(options);
+  return options.list ? sweep.list() : sweep.run();
+}
+
+}  // namespace backplane::bench

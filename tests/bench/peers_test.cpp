@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A peer that is wrong, fails or cannot is named with its reason and not timed.
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "peers/race.h"
+#include "suite.h"
+
+namespace backplane::bench {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+struct FakeCall : PeerCall {
+  explicit FakeCall(float value) : value(value) {}
+  void enqueue() override {}
+  std::vector<float> output() override { return {value, 2}; }
+  float value;
+};
+
+struct Fake : Peer {
+  std::string name() const override { return "fake"; }
+  std::unique_ptr<PeerCall> prepare(const Case&, const Values&) override {
+    if (setting == "throws") throw Error("does not like this size");
+    if (setting == "cannot") return nullptr;
+    return std::make_unique<FakeCall>(setting == "wrong" ? 1.5f : 1);
+  }
+  std::vector<std::string> settings() const override { return ways; }
+  void use(const std::string& name) override { setting = name == "default" ? ways[0] : name; }
+  std::vector<std::string> ways;
+  std::string setting;
+};
+
+std::vector<Contender> contenders_of(std::vector<std::string> ways) {
+  const auto fake = std::make_shared<Fake>();
+  fake->ways = std::move(ways);
+  const float right[] = {1, 2};
+  std::vector<std::byte> bytes(sizeof right);
+  std::memcpy(bytes.data(), right, sizeof right);
+  return prepare_contenders({fake}, {}, {}, bytes);
+}
+
+TEST(Peers, AreTimedWhenTheyAreRight) {
+  const auto contenders = contenders_of({"right"});
+  ASSERT_EQ(contenders.size(), 1u);
+  EXPECT_NE(contenders[0].call, nullptr);
+  EXPECT_EQ(contenders[0].error, 0);
+}
+
+TEST(Peers, SayWhyTheyAreNot) {
+  const auto reason = [](const char* way) {
+    const auto contenders = contenders_of({way});
+    EXPECT_EQ(contenders.at(0).call, nullptr) << way;
+    return contenders.at(0).reason;
+  };
+  EXPECT_THAT(reason("wrong"), HasSubstr("differs by 2.5e-01"));
+  EXPECT_THAT(reason("cannot"), HasSubstr("does not do this"));
+  EXPECT_THAT(reason("throws"), HasSubstr("does not like this size"));
+}
+
+TEST(Peers, OnlySettingsThatAreRightAreCalledBest) {
+  const auto contenders = contenders_of({"wrong", "throws", "right"});
+  ASSERT_EQ(contenders.size(), 2u);
+  EXPECT_EQ(contenders[0].call, nullptr) << "the library's own choice";
+  EXPECT_EQ(contenders[1].name, "fake tuned");
+  EXPECT_NE(contenders[1].call, nullptr);
+}
+
+TEST(Peers, KnowAProductWhenTheySeeOne) {
+  const auto of = [](const char* line) {
+    const Case c = expand(parse_line(line, "test"), {}).at(0);
+    return Product::of(c, {std::vector<std::byte>(24), std::vector<std::byte>(24)});
+  };
+  const auto product = of("batch_matmul in=2x3,3x1");
+  ASSERT_TRUE(product);
+  EXPECT_THAT((std::vector{product->m, product->n, product->k}), ElementsAre(2, 1, 3));
+  EXPECT_FALSE(of("batch_matmul in=1x2x3,1x3x1"));
+  EXPECT_FALSE(of("batch_matmul in=2x3,3x1 dtypes=f64"));
+  EXPECT_FALSE(of("softmax in=2x3"));
+}
+
+}  // namespace
+}  // namespace backplane::bench
