@@ -69,6 +69,13 @@ std::optional<Matrix> matrix(const bp_tensor_desc& desc, uint32_t row) {
   return std::nullopt;
 }
 
+/// Strides in row-major order without gaps; returns how many elements that is.
+int64_t make_dense(bp_tensor_desc& desc) {
+  int64_t elements = 1;
+  for (uint32_t axis = desc.rank; axis-- > 0; elements *= desc.shape[axis]) desc.strides[axis] = elements;
+  return elements;
+}
+
 /// What the operation is in cuBLASLt's terms: D = op(L) op(R), column-major.
 struct Problem {
   Matrix left, right, result;
@@ -114,9 +121,8 @@ std::optional<Problem> describe(const bp_op& op) {
     p.result_type = *type == CUDA_R_64F ? CUDA_R_64F : CUDA_R_32F;
     const bool in_place = data_type(y.dtype) == p.result_type;
     if (!in_place) {
-      int64_t elements = 1;
-      for (uint32_t axis = product.rank; axis-- > 0; elements *= product.shape[axis]) product.strides[axis] = elements;
-      p.product_bytes = (static_cast<uint64_t>(elements) * (*type == CUDA_R_64F ? 8 : 4) + 255) / 256 * 256;
+      const auto elements = static_cast<uint64_t>(make_dense(product));
+      p.product_bytes = (elements * (*type == CUDA_R_64F ? 8 : 4) + 255) / 256 * 256;
     }
   } else if (y.dtype != a.dtype) {
     return std::nullopt;
@@ -342,10 +348,7 @@ bp_op lt_epilogue(const bp_op& op, std::vector<bp_tensor_desc>& inputs) {
   inputs.assign(op.inputs + 1, op.inputs + op.num_inputs);  // the product, then the extra inputs
   inputs[0] = op.outputs[0];
   inputs[0].dtype = problem.type == CUDA_R_64F ? uint32_t{BP_F64} : uint32_t{BP_F32};
-  if (problem.product_bytes != 0) {
-    int64_t elements = 1;
-    for (uint32_t axis = inputs[0].rank; axis-- > 0; elements *= inputs[0].shape[axis]) inputs[0].strides[axis] = elements;
-  }
+  if (problem.product_bytes != 0) make_dense(inputs[0]);
   bp_op pointwise = op;
   pointwise.code = BP_OP_POINTWISE;
   pointwise.name = nullptr;
