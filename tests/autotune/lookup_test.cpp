@@ -38,6 +38,7 @@ class LookUp : public ::testing::Test {
     }
     outcome.chosen = outcome.candidates.back().variant;
     outcome.why = "made up", outcome.decided = decides, outcome.spent_ns = spends_ns;
+    outcome.build_ns = builds_ns;
     return outcome;
   }
   std::shared_ptr<Tuning> tuning(Mode mode, std::vector<Pin> pins = {}) {
@@ -63,7 +64,7 @@ class LookUp : public ::testing::Test {
   Request last;
   std::atomic<int> calls{0};
   bool decides = true;
-  uint64_t spends_ns = 100;
+  uint64_t spends_ns = 100, builds_ns = 0;
   uint64_t measurements = 0;
 };
 
@@ -191,6 +192,17 @@ TEST_F(LookUp, TheBudgetOfAProcessEndsMeasuring) {
   for (int64_t i = 1; i <= 5; ++i) tuner.decide(Product(8 * i, 40, 3).op);
   EXPECT_EQ(calls, 3) << "250 of budget, 100 a problem, and what is left";
   EXPECT_EQ(last.budget_ns, 50u);
+}
+
+TEST_F(LookUp, BuildsCountAgainstTheBudgetOfAProcess) {
+  builds_ns = 120;
+  Tuner tuner(device, tuning(Mode::on));
+  for (int64_t i = 1; i <= 5; ++i) {
+    tuner.decide(Product(8 * i, 40, 3).op);
+    EXPECT_TRUE(i > 1 || last.total_ns == 250) << last.total_ns;
+  }
+  EXPECT_EQ(calls, 2) << "250 in all, 220 for the first, 30 for the second";
+  EXPECT_EQ(last.total_ns, 30u);
 }
 
 TEST_F(LookUp, WhatIsNotSpentIsThereForTheNext) {
