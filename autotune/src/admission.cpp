@@ -6,7 +6,6 @@
 #include <set>
 
 #include "backplane/autotune/key.h"
-#include "backplane/host/error.h"
 #include "candidates.h"
 
 namespace backplane::autotune {
@@ -37,9 +36,9 @@ class Admission {
       refuse(fault.verdict, fault.reason);
       field_.recover(i, fault.verdict);
     } catch (const host::Error& error) {
-      const bool lost = error.code() == BP_E_DEVICE_LOST || error.scope() >= BP_SCOPE_DEVICE;
-      refuse(lost ? Verdict::device_lost : Verdict::failed, error.what());
-      field_.recover(i, c.verdict);
+      const Fault fault = fault_of(error);
+      refuse(fault.verdict, fault.reason);
+      field_.recover(i, fault.verdict);
     }
     if (!is_right(c.verdict)) field_.kernels[i] = nullptr;
   }

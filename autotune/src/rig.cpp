@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "backplane/host/error.h"
 
 namespace backplane::autotune {
 namespace {
@@ -19,6 +18,11 @@ double host_ns() {
 }
 
 }  // namespace
+
+Fault fault_of(const host::Error& error) {
+  const bool lost = error.code() == BP_E_DEVICE_LOST || error.scope() >= BP_SCOPE_DEVICE;
+  return {lost ? Verdict::device_lost : Verdict::failed, error.what()};
+}
 
 bp_view Rig::Guarded::view(uint64_t offset) const { return {buffer.get(), kGuard + offset}; }
 
@@ -59,7 +63,7 @@ Rig::Guarded Rig::allocate(uint64_t bytes) {
   try {
     return {device_->alloc(bytes + 2 * kGuard), bytes};
   } catch (const host::Error& error) {
-    throw Fault{error.code() == BP_E_DEVICE_LOST ? Verdict::device_lost : Verdict::failed, error.what()};
+    throw fault_of(error);
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "backplane/autotune/outcome.h"
 #include "backplane/host/device.h"
+#include "backplane/host/error.h"
 #include "problem.h"
 
 namespace backplane::autotune {
@@ -31,6 +32,8 @@ struct Fault {
   Verdict verdict;
   std::string reason;
 };
+/// What an error of the device says of the variant at work.
+Fault fault_of(const host::Error& error);
 
 class Rig {
  public:

@@ -10,7 +10,6 @@
 
 #include "backplane/autotune/recorder.h"
 #include "backplane/host/child_process.h"
-#include "backplane/host/error.h"
 #include "backplane/host/registry.h"
 #include "gate.h"
 #include "trial_order.h"
@@ -47,11 +46,6 @@ host::Variant find_variant(const host::DevicePtr& device, const bp_op& op, const
   ::_exit(0);  // without destructors: that of a queue with failed work may wait for ever
 }
 
-[[noreturn]] void report(const host::Error& error) {
-  const bool lost = error.code() == BP_E_DEVICE_LOST || error.scope() >= BP_SCOPE_DEVICE;
-  report(lost ? Verdict::device_lost : Verdict::failed, error.what());
-}
-
 [[noreturn]] void run(const TrialOrder& order, const host::DevicePtr& device, const bp_op& op,
                       autotune::Problem& problem, autotune::Rig& rig) {
   using Clock = std::chrono::steady_clock;
@@ -73,7 +67,8 @@ host::Variant find_variant(const host::DevicePtr& device, const bp_op& op, const
   } catch (const Fault& fault) {
     report(fault.verdict, fault.reason);
   } catch (const host::Error& error) {
-    report(error);
+    const Fault fault = autotune::fault_of(error);
+    report(fault.verdict, fault.reason);
   }
 }
 
