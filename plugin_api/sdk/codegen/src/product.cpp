@@ -29,7 +29,7 @@ Recipe build_naive(const std::string& prefix, const Product& product, const Devi
 
 void list_naive(const std::string& prefix, const Product& product, const DeviceFacts& facts, Variants& out) {
   out.push_back({.name = prefix + "naive",
-                 .prior = 8,
+                 .prior = facts.cpu_like ? 30.0 : 8.0,  // llvmpipe 28, PoCL up to 200
                  .steps = static_cast<uint64_t>(product.k),
                  .determinism = BP_DETERMINISM_BATCH,
                  .build = [=] { return build_naive(prefix, product, facts); }});
