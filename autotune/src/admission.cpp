@@ -63,7 +63,7 @@ class Admission {
       return {Verdict::skipped, why};
     if (budget_.cancelled()) return {Verdict::over_budget, "cancelled before it was checked"};
     if (budget_.clock() > until(i)) return {Verdict::over_budget, "no time left to check it"};
-    // The next one is taken to build as long as the slowest so far.
+    // The next one is taken to build (or to be tried in a child) as long as the slowest so far.
     const bool slow_builds = budget_.excluded_ns() > request_.build_budget_ns ||
                              static_cast<double>(longest_build_ns_) > budget_.left_in_all(kShare);
     if (!needed(i) && slow_builds) return {Verdict::over_budget, "no time left to build it"};
@@ -75,7 +75,8 @@ class Admission {
       c.verdict = Verdict::skipped, c.reason = "risky, and there is no child process to try it in";
       return false;
     }
-    budget_.exclude([&] { c.verdict = request_.try_risky(op_, c.variant, c.reason); });
+    const uint64_t took = budget_.exclude([&] { c.verdict = request_.try_risky(op_, c.variant, c.reason); });
+    longest_build_ns_ = std::max(longest_build_ns_, took);
     return c.verdict == Verdict::raced;
   }
 
@@ -123,7 +124,7 @@ class Admission {
   const Request& request_;
   Budget& budget_;
   double best_ns_ = std::numeric_limits<double>::infinity();  // of a launch in the gate
-  uint64_t longest_build_ns_ = 0;
+  uint64_t longest_build_ns_ = 0;                             // or trial in a child process
   std::set<std::string> names_;
 };
 
