@@ -87,7 +87,7 @@ TEST(VulkanDevices, SayWhatTheyAre) {
 /// Prepares y = reduce(x) of one dtype.
 void prepare_reduce(const Card& card, uint32_t dtype) {
   const bp_reduce_attrs attrs{sizeof(attrs), BP_REDUCE_SUM, 2, 0};
-  const bp_tensor_desc x = card_test::lay_out(dtype, {60, 130}), y = card_test::lay_out(dtype, {60, 1});
+  const bp_tensor_desc x = card_test::lay_out(dtype, {60, 200}), y = card_test::lay_out(dtype, {60, 1});
   bp_op op{};
   op.size = sizeof(op), op.code = BP_OP_REDUCE, op.name = "sum", op.attrs = &attrs;
   op.inputs = &x, op.num_inputs = 1, op.outputs = &y, op.num_outputs = 1;

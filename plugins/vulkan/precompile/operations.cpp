@@ -54,6 +54,8 @@ void basic(const Visitor& add) {
       const bp_reduce_attrs attrs{sizeof(attrs), kind, axes, 0};
       add(BP_OP_REDUCE, &attrs, {dense({64, 257})}, {dense({(axes & 1) != 0 ? 1 : 64, (axes & 2) != 0 ? 1 : 257})});
     }
+    const bp_reduce_attrs rows{sizeof(rows), kind, 2, 0};
+    for (const int64_t count : {64, 512}) add(BP_OP_REDUCE, &rows, {dense({count, 30})}, {dense({count, 1})});
   }
   const bp_reduce_attrs best{sizeof(best), BP_REDUCE_ARGMAX, 2, 0};
   add(BP_OP_REDUCE, &best, {dense({64, 10})}, {dense({64, 1}, BP_I32)});
@@ -72,8 +74,10 @@ void basic(const Visitor& add) {
 void rows(const Visitor& add) {
   const bp_axis_attrs last{sizeof(last), 1};
   const bp_tensor_desc x = dense({64, 100}), row = along(x, 1);
-  for (const uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX}) add(code, &last, {x}, {x});
-  for (const uint32_t code : {BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) add(code, &last, {x, x}, {x});
+  for (const bp_tensor_desc& y : {x, dense({64, 10})}) {
+    for (const uint32_t code : {BP_OP_SOFTMAX, BP_OP_LOG_SOFTMAX}) add(code, &last, {y}, {y});
+    for (const uint32_t code : {BP_OP_SOFTMAX_GRAD, BP_OP_LOG_SOFTMAX_GRAD}) add(code, &last, {y, y}, {y});
+  }
   const bp_tensor_desc statistics = dense({64, 1});
   for (const uint32_t kind : {BP_NORMALIZE_MEAN_VARIANCE, BP_NORMALIZE_RMS}) {
     const bp_normalize_attrs layer{sizeof(layer), kind, 2, 0, 1e-5};
