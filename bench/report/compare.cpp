@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -38,20 +39,6 @@ Deviations deviations(const Pair& pair, const std::string& name) {
   return d;
 }
 
-/// What a device's medians differ by from run to run. Two sources, the larger counts: what the runs say themselves, and
-/// how far the log-ratios of all pairs lie apart beyond their own scatter. The second takes a change of less than half
-/// of the cases for what it is, and a change of all of them alike does not disappear in it. `scatter` is the usual one.
-double noise_between(const Run& before, const Run& after, const std::vector<Deviations*>& of_device, double scatter) {
-  const double a = before.environment.noise_floor.value_or(0), b = after.environment.noise_floor.value_or(0);
-  const double noise = std::max(std::sqrt(a * a + b * b), kLeastNoise);
-  constexpr size_t kFewestPairs = 8;
-  if (of_device.size() < kFewestPairs) return noise;
-  std::vector<double> ratios;
-  for (const Deviations* d : of_device) ratios.push_back(d->log_ratio);
-  const double all = robust_deviation(ratios);
-  return std::max(noise, std::sqrt(std::max(0.0, all * all - scatter * scatter)));
-}
-
 /// Three stretches say little about their own scatter: it is drawn half way to what is usual on the device, as
 /// moderated t statistics do (Smyth 2004). Returns the usual one.
 double moderate(const std::vector<Deviations*>& of_device) {
@@ -60,6 +47,42 @@ double moderate(const std::vector<Deviations*>& of_device) {
   const double usual = median(std::move(samplings));
   for (Deviations* d : of_device) d->sampling = std::sqrt((d->sampling * d->sampling + usual * usual) / 2);
   return usual;
+}
+
+/// Log-ratios without what all pairs of the device share, so that a change of all alike does not count as noise. A tuned
+/// row that repeats the default's measurement counts once.
+std::vector<double> centred(const std::vector<Deviations*>& of_device) {
+  std::set<double> different;
+  for (const Deviations* d : of_device) different.insert(d->log_ratio);
+  std::vector<double> values(different.begin(), different.end());
+  const double centre = median(values);
+  for (double& value : values) value -= centre;
+  return values;
+}
+
+/// What medians differ by from run to run, the largest of: what the runs say themselves; how far pairs lie apart beyond
+/// their own scatter, those of the device where there are enough, and those of all devices. A change of less than half of
+/// the pairs hides in none of them.
+void add_run_noise(Comparison& result, const Run& before, const Run& after,
+                   const std::map<std::string, std::vector<Deviations*>>& by_device) {
+  constexpr size_t kFewestPairs = 8;
+  const auto noise_of = [](const std::vector<double>& log_ratios, double scatter) {
+    const double apart = log_ratios.size() < kFewestPairs ? 0 : robust_deviation(log_ratios);
+    return std::sqrt(std::max(0.0, apart * apart - scatter * scatter));
+  };
+  const double stated =
+      std::hypot(before.environment.noise_floor.value_or(0), after.environment.noise_floor.value_or(0));
+  std::vector<double> all;
+  double least_scatter = INFINITY;
+  for (const auto& [device, pairs] : by_device) {
+    const double scatter = moderate(pairs);
+    const std::vector<double> log_ratios = centred(pairs);
+    result.run_noise[device] = std::max({stated, kLeastNoise, noise_of(log_ratios, scatter)});
+    all.insert(all.end(), log_ratios.begin(), log_ratios.end());
+    least_scatter = std::min(least_scatter, scatter);
+  }
+  const double shared = noise_of(all, least_scatter);
+  for (auto& [device, noise] : result.run_noise) noise = std::max(noise, shared);
 }
 
 /// Empty when the pair can be judged. Beside other programs medians are up to twice as long, in no lawful way.
@@ -146,8 +169,7 @@ Comparison compare(Run& before, Run& after) {
   }
   std::map<std::string, std::vector<Deviations*>> by_device;
   for (size_t i = 0; i < judged.size(); ++i) by_device[judged[i]->after->device].push_back(&measured[i]);
-  for (const auto& [device, list] : by_device)
-    result.run_noise[device] = noise_between(before, after, list, moderate(list));
+  add_run_noise(result, before, after, by_device);
 
   std::vector<double> p_values;
   for (size_t i = 0; i < judged.size(); ++i) {

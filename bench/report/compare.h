@@ -28,7 +28,7 @@ template <>
 inline constexpr std::array<std::string_view, 4> kNames<Verdict> = {"faster", "slower", "same", "ambiguous"};
 
 inline constexpr double kSame = 0.05;         ///< of the time
-inline constexpr double kFalseShare = 0.01;   ///< of the differences believed, how many may be chance
+inline constexpr double kFalseShare = 0.05;   ///< of the differences believed, how many may be chance
 inline constexpr double kLeastNoise = 0.005;  ///< no two runs are believed to agree better
 inline constexpr size_t kFewestSamples = 5;   ///< on each side; with fewer a pair is ambiguous
 
