@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The race between plugins: the same operation on each, turns taken, by the host's clock, since clocks of different
-// drivers cannot be compared. What was chosen on each device passed its checks when it was tuned; nothing is checked here.
+// drivers cannot be compared. What was chosen on each device passed its checks when it was tuned; it is not checked
+// again.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

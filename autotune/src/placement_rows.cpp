@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Races between plugins as rows. Their table came later than the others: it is made when the first row is written, so that
-// files without it stay good, and programs that do not know it do not look at it.
+// Races between plugins as rows. Their table came later than the others: it is made when the first row is written, so
+// that files without it stay good, and programs that do not know it do not look at it.
 #include "store_rows.h"
 
 namespace backplane::autotune {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small regression that knows how wrong it is: a Gaussian process with a constant, a linear and a local part, fitted in
-// closed form. It takes the trend from all points and what the trend misses from the neighbours.
+// A small regression that knows how wrong it is: a Gaussian process with a constant, a linear and a local part, fitted
+// in closed form. It takes the trend from all points and what the trend misses from the neighbours.
 //
 // Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006): prediction 2.25, leaving one out 5.12. Its
 // own guess of its error is scaled by what leaving out each point really gave, near points first, so it holds whatever

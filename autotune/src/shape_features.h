@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An operation as numbers that say how long kernels take: extents, attributes, work and bytes; and what a variant's tiles
-// waste on it. Logarithms of 2 throughout, so that a distance of 1 is "twice as much of something".
+// An operation as numbers that say how long kernels take: extents, attributes, work and bytes; and what a variant's
+// tiles waste on it. Logarithms of 2 throughout, so that a distance of 1 is "twice as much of something".
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace backplane::autotune {
 
-/// Problems whose times may be compared: same operation, dtypes, layouts, flags and length of program. Strides, padding,
-/// dilation and groups may differ; features say how. (Key's problem without them.)
+/// Problems whose times may be compared: same operation, dtypes, layouts, flags and length of program. Strides,
+/// padding, dilation and groups may differ; features say how. (Key's problem without them.)
 std::string class_of(const std::string& problem);
 
 /// What a device reached in anything that was measured.

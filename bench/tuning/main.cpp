@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// backplane_tuning_sweep: how good the tuner's choices are on a real device. bench/tuning_sweep runs it and makes a page.
+// backplane_tuning_sweep: how good the tuner's choices are on a real device. bench/tuning_sweep runs it.
 //
 //   backplane_tuning_sweep rows --device=cpu --out=FILE      tunes each shape into the store of BACKPLANE_CACHE_DIR and
 //                                                            races all variants beside it: one line of JSON each

@@ -72,9 +72,10 @@ std::vector<Placement> race(std::vector<Contender>& contenders, const TuneProble
     }
     if (entrants.size() < 2 || interrupted()) return std::vector<Placement>();
     autotune::ArbitrationOptions options;
-    options.oracle = host::Registry::instance().reference();
+    options.oracle = autotune::oracle_for(entrants.front().device);
     options.cancelled = &interrupted();
     for (Placement& row : autotune::arbitrate(entrants, op, options)) rows.push_back(std::move(row));
+    if (interrupted()) return std::vector<Placement>();  // a few rounds say little
     for (Placement& row : rows) row.calls = std::max<uint64_t>(problem.calls, 1);
     return rows;
   });

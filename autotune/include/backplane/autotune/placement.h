@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One physical device is often reachable through several plugins: a GPU by CUDA, Vulkan and OpenCL, a processor by cpu,
-// OpenCL and Vulkan drivers. Which of them is fastest is measured here (arbitrate), kept by the store, and answered when
-// a program asks for `auto` (preferred_device).
+// OpenCL and Vulkan drivers. Which of them is fastest is measured here (arbitrate), kept by the store, and answered
+// when a program asks for `auto` (preferred_device).
 //
 // It decides on whole devices. Splitting one program over plugins of one device would copy between their memories at
 // every border.

@@ -91,6 +91,9 @@ class Tuning {
   std::atomic<uint64_t> spent_ns_{0};
 };
 
+/// The device whose results are right when `device` is measured; null where none is installed, or it is one itself.
+host::DevicePtr oracle_for(const host::DevicePtr& device);
+
 class Memo;
 class Model;
 
