@@ -74,7 +74,8 @@ int64_t others_allowed_ns(const Moment& from, const Moment& to) {
 
 bool is_running(std::istream& task_stat) {
   // "tid (name) state ...", and a name may hold anything, brackets too.
-  const std::string text((std::istreambuf_iterator<char>(task_stat)), {});
+  std::string text;
+  std::getline(task_stat, text, '\0');  // all of it; an iterator would throw where a thread ends while it is read
   const size_t end = text.rfind(") ");
   return end != std::string::npos && end + 2 < text.size() && text[end + 2] == 'R';
 }

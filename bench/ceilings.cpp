@@ -21,7 +21,7 @@ using report::CeilingKind;
 
 constexpr int64_t kWorkingSets[] = {256 << 10, 4 << 20, 64 << 20, 512 << 20};  // bytes, read and written together
 constexpr int64_t kLargestOnHost = 64 << 20;
-constexpr int64_t kLongLaunchNs = 50'000'000;  // larger problems of a kind are left out: they would take minutes
+constexpr int64_t kLongLaunchNs = 10'000'000;  // larger problems of a kind are left out: they would take minutes
 constexpr int64_t kChainElements[] = {64 << 10, 1 << 20, 16 << 20};
 constexpr int kChains = 4, kChainLength = 7;  // 4 x 7 multiply-adds: two instructions each, below the 64 of a program
 
@@ -155,27 +155,35 @@ class Prober {
   std::map<CeilingKind, int64_t> launch_ns_;  ///< the latest of each kind
 };
 
+host::KernelOp square_product(int64_t side, DType dtype, double* flops) {
+  Case c = matmul_case(side, side, side);
+  for (Operand& operand : c.operands) operand.type.dtype = dtype;
+  *flops = c.cost().flops;
+  return c.kernel_op();
+}
+
 /// The fastest variant of a product that is large for this device, among those that agree with its default.
-std::vector<Probe> products(const host::DevicePtr& device, DType dtype, const Prober& prober, const Allowance& allowance) {
-  constexpr int64_t kFirst = 512, kLast = 8192;
-  constexpr double kLongEnoughNs = 2e6;
-  std::vector<Probe> probes;
-  for (int64_t side = kFirst; side <= kLast; side *= 2) {
-    Case c = matmul_case(side, side, side);
-    for (Operand& operand : c.operands) operand.type.dtype = dtype;
-    const host::KernelOp op = c.kernel_op();
-    if (!prober.does(op)) break;
-    autotune::Request request;
-    request.budget_ns = static_cast<uint64_t>(allowance.tune_s * 1e9);
-    request.total_ns = static_cast<uint64_t>(allowance.total_s * 1e9);
-    request.inputs = some_values(op);
-    const autotune::Outcome outcome = op.with_op([&](const bp_op& raw) { return autotune::tune(device, raw, request); });
-    const autotune::Candidate* chosen = outcome.find(outcome.chosen);
-    if (chosen == nullptr) break;
-    probes.push_back({CeilingKind::matrix, op, c.cost().flops, 0, outcome.chosen});
-    if (chosen->times.samples == 0 || chosen->times.median_ns >= kLongEnoughNs) break;
+std::vector<Probe> products(const host::DevicePtr& device, DType dtype, const Prober& prober,
+                            const Allowance& allowance) {
+  constexpr int64_t kFirst = 128, kLast = 8192;
+  constexpr int64_t kLongEnoughNs = 2'000'000;
+  double flops = 0;
+  host::KernelOp op = square_product(kFirst, dtype, &flops);
+  if (!prober.does(op)) return {};
+  for (int64_t side = kFirst; side < kLast; side *= 2) {
+    const Prepared usual(std::make_shared<Operands>(device, op, some_values(op)));
+    const int64_t start = now_ns();
+    usual.launch();
+    if (now_ns() - start >= kLongEnoughNs) break;
+    op = square_product(2 * side, dtype, &flops);
   }
-  return probes;
+  autotune::Request request;
+  request.budget_ns = static_cast<uint64_t>(allowance.tune_s * 1e9);
+  request.total_ns = static_cast<uint64_t>(allowance.total_s * 1e9);
+  request.inputs = some_values(op);
+  const autotune::Outcome outcome = op.with_op([&](const bp_op& raw) { return autotune::tune(device, raw, request); });
+  if (outcome.chosen.empty()) return {};
+  return {{CeilingKind::matrix, op, flops, 0, outcome.chosen}};
 }
 
 }  // namespace

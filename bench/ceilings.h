@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a device does at the best, measured on it: arithmetic in a pointwise program (four independent chains of
-// multiply-adds over registers), the fastest right variant of a large product, reading, writing and copying over working
-// sets of several sizes, and one launch among many. Medians of interleaved rounds, with intervals.
+// multiply-adds over registers), the fastest right variant of a large product, reading, writing and copying over
+// working sets of several sizes, and one launch among many. Medians of interleaved rounds, with intervals.
 #pragma once
 
 #include <string>

@@ -107,16 +107,17 @@ std::string difference(const report::Run& there, const report::Run& here) {
   };
   const report::Environment &a = there.environment, &b = here.environment;
   for (const std::string& each :
-       {differ("commit", a.commit, b.commit), differ("build", a.build, b.build), differ("compiler", a.compiler, b.compiler),
-        differ("processor", a.cpu_model, b.cpu_model),
+       {differ("commit", a.commit, b.commit), differ("build", a.build, b.build),
+        differ("compiler", a.compiler, b.compiler), differ("processor", a.cpu_model, b.cpu_model),
         differ("number of threads", std::to_string(a.threads), std::to_string(b.threads))}) {
     if (!each.empty()) return each;
   }
   for (const report::Device& known : there.devices) {
     for (const report::Device& device : here.devices) {
       if (device.id != known.id) continue;
-      for (const std::string& each : {differ("build of plugin " + device.plugin, known.plugin_build, device.plugin_build),
-                                      differ("driver of " + device.id, known.driver, device.driver)}) {
+      for (const std::string& each :
+           {differ("build of plugin " + device.plugin, known.plugin_build, device.plugin_build),
+            differ("driver of " + device.id, known.driver, device.driver)}) {
         if (!each.empty()) return each;
       }
     }

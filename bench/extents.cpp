@@ -17,7 +17,8 @@ constexpr size_t kMostValues = 10'000;  // of one line: more is a typing error
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
-/// sum := product (('+' | '-') product)*; product := atom (('*' | '/') atom)*; atom := number | name | '(' sum ')' | '-' atom
+/// sum := product (('+' | '-') product)*; product := atom (('*' | '/') atom)*; atom := number | name | '(' sum ')' |
+/// '-' atom
 class Expression {
  public:
   Expression(std::string_view text, const Dimensions& known) : text_(text), known_(known) {}
@@ -117,7 +118,8 @@ void add_range(const Range& range, std::string_view text, std::vector<int64_t>& 
   const auto fail = [&](const char* what) { throw Error("'" + std::string(text) + "': " + what); };
   if (range.first > range.last) fail("the range goes backwards");
   if (range.step < (range.how == '*' ? 2 : 1) || (range.how == '*' && range.first < 1)) fail("the range never ends");
-  for (int64_t value = range.first; value <= range.last; value = range.how == '*' ? value * range.step : value + range.step) {
+  for (int64_t value = range.first; value <= range.last;
+       value = range.how == '*' ? value * range.step : value + range.step) {
     values.push_back(value);
     if (values.size() > kMostValues) fail("has too many values");
   }

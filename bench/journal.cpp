@@ -22,7 +22,9 @@ Journal::Journal(const std::filesystem::path& folder, bool resume) : file_(folde
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   out_.open(file_, resume ? std::ios::app : std::ios::trunc);
-  if (!out_) throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + file_.string() + " / name another folder with --output");
+  if (!out_)
+    throw cli::CommandError(cli::ExitCode::file,
+                            "[bench] cannot write " + file_.string() + " / name another folder with --output");
 }
 
 void Journal::resume(report::Run& run) {
@@ -44,7 +46,8 @@ void Journal::row(const report::Row& row) { write(report::jsonl_row(row)); }
 
 void Journal::write(const std::string& line) {
   out_ << line << std::flush;
-  if (!out_) throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + file_.string() + " / is the disk full?");
+  if (!out_)
+    throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + file_.string() + " / is the disk full?");
 }
 
 }  // namespace backplane::bench

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backplane/autotune/race.h"
+#include "backplane/autotune/trial.h"
 #include "backplane/host/text.h"
 #include "command_text.h"
 #include "fill_row.h"
@@ -56,7 +57,8 @@ Wanted Wanted::parse(const std::string& text) {
     else if (!wanted.globs.empty() && each.find('=') != std::string::npos && each.find('@') == std::string::npos)
       wanted.globs.back() += "," + each;
     else if (!each.empty()) wanted.globs.push_back(each);
-    else throw Error("[bench] --variants '" + text + "' has an empty entry; say default, tuned, all or a variant's name");
+    else
+      throw Error("[bench] --variants '" + text + "' has an empty entry; say default, tuned, all or a variant's name");
   }
   return wanted;
 }
@@ -105,7 +107,9 @@ void KernelJob::add_row(Choice choice, const std::string& variant) {
   Row& row = rows_.emplace_back(base_);
   row.choice = choice, row.variant = variant;
   const bool beside_peers = choice == Choice::peer;
-  const std::string choices = beside_peers ? "default,tuned" : choice == Choice::variant ? variant : std::string(name_of(choice));
+  const std::string choices = beside_peers                ? "default,tuned"
+                              : choice == Choice::variant ? variant
+                                                          : std::string(name_of(choice));
   row.command = case_command(case_.line, device_->name(), choices, beside_peers);
 }
 
@@ -128,6 +132,7 @@ Outcome KernelJob::tune(const Values& inputs, const Allowance& allowance) const 
   request.total_ns = static_cast<uint64_t>(allowance.total_s * 1e9);
   request.oracle = oracle_for(device_, op_, base_.flops.value_or(0));
   request.inputs = inputs;
+  request.try_risky = autotune::trial_in_child(device_, request.oracle);
   request.cancelled = allowance.cancelled;
   return op_.with_op([&](const bp_op& raw) {
     for (const host::Variant& each : device_->variants(raw)) {
@@ -152,7 +157,7 @@ void KernelJob::apply(const Outcome& outcome) {
       row.status = Status::wrong, row.reason = outcome.why;  // no variant gives right results
     }
   }
-  if (lost != nullptr) throw DeviceLost(lost->variant + ": " + lost->reason);
+  if (lost != nullptr) throw DeviceLost("the device was lost by " + lost->variant + ": " + lost->reason);
 }
 
 std::vector<std::string> KernelJob::racers(const Outcome& outcome) const {

@@ -22,7 +22,8 @@ host::DevicePtr null_device() {
   static host::Registry* const registry = [] {
     host::RegistryOptions options = host::RegistryOptions::from_environment();
     const auto build = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
-    for (const char* folder : {"test-plugins/null", "libexec/backplane"}) {  // of a build tree, and of a package with checks
+    for (const char* folder :
+         {"test-plugins/null", "libexec/backplane"}) {  // of a build tree, and of a package with checks
       options.directories.insert(options.directories.begin(), build / folder);
     }
     return new host::Registry(std::move(options));
@@ -33,7 +34,8 @@ host::DevicePtr null_device() {
 Operands::Operands(const host::DevicePtr& device, host::KernelOp op, const Values& inputs)
     : stream_(graph::Stream::of(device)), op_(std::move(op)) {
   const host::Support support = stream_->support(op_);
-  if (support.verdict != BP_SUPPORT_YES) throw Error("[" + std::string(op_.name) + "] " + device->name() + ": " + support.reason);
+  if (support.verdict != BP_SUPPORT_YES)
+    throw Error("[" + std::string(op_.name) + "] " + device->name() + ": " + support.reason);
   for (const std::vector<std::byte>& bytes : inputs) {
     in_.push_back(stream_->alloc(bytes.size()));
     stream_->upload(in_.back(), 0, bytes.data(), bytes.size());

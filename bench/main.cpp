@@ -22,7 +22,8 @@ namespace {
 using cli::ExitCode;
 
 void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget) {
-  app.add_option("--suite", o.suites, "Suites, or files of lines: " + host::join(installed_suites(), ", ") + " (default: smoke)")
+  app.add_option("--suite", o.suites,
+                 "Suites, or files of lines: " + host::join(installed_suites(), ", ") + " (default: smoke)")
       ->delimiter(',');
   app.add_option("--case", o.cases, "A line of a suite, as a row's command gives it; instead of suites");
   app.add_option("--devices", o.devices, "Device selectors, or all")->delimiter(',')->capture_default_str();

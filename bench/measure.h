@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timing on a machine that is not ours alone.
 //
-// A sample is a batch of calls of at least `sample_ns`, with one wait at its end where the contestant has one. Contestants
-// take turns, in an order that changes every round; each starts when no other thread of this process runs any more, so
-// that the spinning workers of one do not slow the next. Rounds come in windows of a quarter of a second. A round counts
-// only if in its window others took next to no processor time (busy.h), and if a short chain of dependent additions runs
-// at 0.93 of its best speed on every core before and after. Rejected rounds are counted. Processor time is taken beside
-// wall time: for work on one thread it still means something under load.
+// A sample is a batch of calls of at least `sample_ns`, with one wait at its end where the contestant has one.
+// Contestants take turns, in an order that changes every round; each starts when no other thread of this process runs
+// any more, so that the spinning workers of one do not slow the next. Rounds come in windows of a quarter of a second.
+// A round counts only if in its window others took next to no processor time (busy.h), and if a short chain of
+// dependent additions runs at 0.93 of its best speed on every core before and after. Rejected rounds are counted.
+// Processor time is taken beside wall time: for work on one thread it still means something under load.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,8 @@ struct Measurement {
 
 Measurement measure(const std::vector<Contestant>& contestants, const Options& options);
 
-/// Nanoseconds of one call at first sight: the least of four batches that take about `sample_ns` in all, after one call that
-/// is not counted unless it alone took longer than `enough_ns`.
+/// Nanoseconds of one call at first sight: the least of four batches that take about `sample_ns` in all, after one call
+/// that is not counted unless it alone took longer than `enough_ns`.
 double quick_time(const Contestant& contestant, int64_t sample_ns, int64_t enough_ns);
 
 /// Quantile of values, 0 to 1, by interpolation.

@@ -26,8 +26,8 @@ struct OpenedDevice {
   host::DevicePtr device;  ///< null when it could not be opened
   std::string name, trouble;
 };
-/// Those of --devices; "all" leaves out reference devices, which say what is right. Throws cli::CommandError(device) for
-/// one that was named and cannot be opened.
+/// Those of --devices; "all" leaves out reference devices, which say what is right. Throws cli::CommandError(device)
+/// for one that was named and cannot be opened.
 std::vector<OpenedDevice> open_devices(const std::vector<std::string>& selectors);
 
 /// Jobs with at least one row that `keep` wants, in the order of the lines.

@@ -31,8 +31,9 @@ const Program* find_program(std::string_view name) {
 ProgramJob::ProgramJob(const Program& program, ProgramArguments arguments)
     : Job(arguments.device), program_(program), arguments_(std::move(arguments)) {}
 
-std::vector<std::unique_ptr<Job>> ProgramJob::of(const Program& program, const SuiteLine& line, const std::string& suite,
-                                                 const Overrides& overrides, const host::DevicePtr& device) {
+std::vector<std::unique_ptr<Job>> ProgramJob::of(const Program& program, const SuiteLine& line,
+                                                 const std::string& suite, const Overrides& overrides,
+                                                 const host::DevicePtr& device) {
   std::vector<std::unique_ptr<Job>> jobs;
   const std::optional<SuiteLine> used = overridden(line, {overrides.dimensions, {}});
   if (!used) return jobs;
@@ -51,7 +52,8 @@ std::vector<std::unique_ptr<Job>> ProgramJob::of(const Program& program, const S
       text += " " + key + "=" + std::to_string(value);
     }
     row.name = line.label + (name.empty() ? "" : "/" + name), row.dtype = "f32";
-    row.device = device != nullptr ? device->name() : "null:0", row.plugin = device != nullptr ? device->plugin_name() : "null";
+    row.device = device != nullptr ? device->name() : "null:0",
+    row.plugin = device != nullptr ? device->plugin_name() : "null";
     row.command = case_command(text, program.on_host ? "all" : row.device, "");
     if (device == nullptr) {
       row.status = report::Status::refused;

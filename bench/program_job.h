@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work that is no single kernel: training steps, transfers, what the host itself costs. A line of a suite names one of the
-// programs of programs(), its dimensions and its words: "train model=mlp N=32".
+// Work that is no single kernel: training steps, transfers, what the host itself costs. A line of a suite names one of
+// the programs of programs(), its dimensions and its words: "train model=mlp N=32".
 #pragma once
 
 #include <map>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Training and inference steps of the models that `backplane train` knows. A step's loss (an inference's logits) must be
-// what the reference device gives for the same weights and images.
+// Training and inference steps of the models that `backplane train` knows. A step's loss (an inference's logits) must
+// be what the reference device gives for the same weights and images.
 #include <cmath>
 
 #include "backplane/backplane.h"
@@ -59,7 +59,8 @@ class OnDevice {
 
 std::shared_ptr<Setting> make_setting(const ProgramArguments& a, const host::DevicePtr& device) {
   const OnDevice on(device);
-  return std::make_shared<Setting>(cli::find_model(a.word("model", "mlp")), a.word("mode", "compiled"), a.dimension("N"));
+  return std::make_shared<Setting>(cli::find_model(a.word("model", "mlp")), a.word("mode", "compiled"),
+                                   a.dimension("N"));
 }
 
 double relative(double a, double b) { return std::abs(a - b) / std::max(std::abs(b), 1.0); }

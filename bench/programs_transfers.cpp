@@ -14,7 +14,10 @@ namespace {
 /// A block of a device and one of the host.
 struct Blocks {
   Blocks(const host::DevicePtr& device, int64_t size)
-      : stream(graph::Stream::of(device)), bytes(static_cast<uint64_t>(size)), memory(stream->alloc(bytes)), host(bytes) {
+      : stream(graph::Stream::of(device)),
+        bytes(static_cast<uint64_t>(size)),
+        memory(stream->alloc(bytes)),
+        host(bytes) {
     for (size_t i = 0; i < host.size(); ++i) host[i] = static_cast<std::byte>(i * 131 >> 3);
   }
   void upload() { stream->upload(memory, 0, host.data(), bytes); }
@@ -51,7 +54,8 @@ Work to_host(const ProgramArguments& a) {
 }
 
 Work within_device(const ProgramArguments& a) {
-  const auto from = std::make_shared<Blocks>(a.device, a.dimension("B")), to = std::make_shared<Blocks>(a.device, a.dimension("B"));
+  const auto from = std::make_shared<Blocks>(a.device, a.dimension("B")),
+             to = std::make_shared<Blocks>(a.device, a.dimension("B"));
   const auto copy = [from, to] {
     bp_error error = host::make_error();
     const host::DevicePtr& device = from->stream->device();
@@ -71,7 +75,8 @@ Work within_device(const ProgramArguments& a) {
 Work to_other(const ProgramArguments& a) {
   const host::DevicePtr other = host::Registry::instance().open(a.word("to", "cpu"));
   if (other == a.device) throw Error("it is the same device");
-  const auto from = std::make_shared<Blocks>(a.device, a.dimension("B")), to = std::make_shared<Blocks>(other, a.dimension("B"));
+  const auto from = std::make_shared<Blocks>(a.device, a.dimension("B")),
+             to = std::make_shared<Blocks>(other, a.dimension("B"));
   const auto move = [from, to] {
     from->download(to->host);
     to->upload();

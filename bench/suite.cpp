@@ -15,7 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* kSuffix = ".suite";
 
-[[noreturn]] void fail(const std::string& where, const std::string& what) { throw Error("[bench] " + where + ": " + what); }
+[[noreturn]] void fail(const std::string& where, const std::string& what) {
+  throw Error("[bench] " + where + ": " + what);
+}
 
 /// share/backplane/suites beside bin/, in the build tree and installed.
 fs::path suites_folder() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Suites: text files that say what is measured. One line is one op, or one of the workloads that are no op (workload.h),
-// for all combinations of its dimensions:
+// Suites: text files that say what is measured. One line is one op, or one of the workloads that are no op
+// (workload.h), for all combinations of its dimensions:
 //
 //   # a comment
 //   budget 55s
@@ -8,9 +8,9 @@
 //   normalize name=layer_norm in=MxN,~MxN,~MxN kind=0 axes=1 M=512 N=128,768
 //   gather_rows in=1xMxN,i32:R M=32000 N=256 R=4096
 //
-// Words after the first are key=value. A key that starts with a capital letter is a dimension (extents.h), `in` lists the
-// operands' shapes ("~": that axis is stored once and broadcast; "i32:" a dtype of its own), `name` is what rows call
-// the op, `dtypes` is the default f32; every other key is an attribute of the op.
+// Words after the first are key=value. A key that starts with a capital letter is a dimension (extents.h), `in` lists
+// the operands' shapes ("~": that axis is stored once and broadcast; "i32:" a dtype of its own), `name` is what rows
+// call the op, `dtypes` is the default f32; every other key is an attribute of the op.
 #pragma once
 
 #include <optional>

@@ -101,6 +101,7 @@ Case make_case(const SuiteLine& line, const Dimensions& dimensions, const std::s
     extents += (extents.empty() ? "" : ",") + pair;
     c.line += " " + pair;
   }
+  if (dimensions.empty()) extents = host::join(line.operands, ",");
   c.line += " dtypes=" + dtype;
   c.name = c.label + "/" + extents + (c.attributes.empty() || extents.empty() ? "" : ",") + c.attributes;
   c.outputs();  // throws where the operands do not fit

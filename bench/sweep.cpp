@@ -43,7 +43,9 @@ class Silent : public benchmark::BenchmarkReporter {
 };
 
 std::string time_text(double ns) {
-  return ns < 1e3 ? fmt::format("{:.0f} ns", ns) : ns < 1e6 ? fmt::format("{:.1f} us", ns * 1e-3) : fmt::format("{:.2f} ms", ns * 1e-6);
+  return ns < 1e3   ? fmt::format("{:.0f} ns", ns)
+         : ns < 1e6 ? fmt::format("{:.1f} us", ns * 1e-3)
+                    : fmt::format("{:.2f} ms", ns * 1e-6);
 }
 
 std::string line_of(const Row& row) {
@@ -52,7 +54,8 @@ std::string line_of(const Row& row) {
   text += time_text(*row.median_ns);
   if (const auto rate = gflop_per_s(row)) text += fmt::format(", {:.4g} GFLOP/s", *rate);
   if (const auto rate = gb_per_s(row)) text += fmt::format(", {:.4g} GB/s", *rate);
-  if (row.roofline_share) text += fmt::format(", {:.0f} % of its {} limit", 100 * *row.roofline_share, name_of(row.bound));
+  if (row.roofline_share)
+    text += fmt::format(", {:.0f} % of its {} limit", 100 * *row.roofline_share, name_of(row.bound));
   if (row.choice == report::Choice::tuned) text += ", " + row.variant;
   return text + (row.quiet ? "" : " (busy machine)");
 }
@@ -83,9 +86,12 @@ class Sweep {
     if (options_.resume) journal.resume(run_);
     journal_ = &journal;
     jobs_ = jobs([&](const Row& row) { return !journal.has(row); });
+    if (jobs_.empty() && !options_.resume)
+      throw Error("[bench] nothing is left to measure; look at --list, --filter and --shapes");
     for (const auto& job : jobs_) {
       const auto known = [&](const report::Device& each) { return each.id == job->rows().front().device; };
-      if (job->device() != nullptr && std::ranges::none_of(run_.devices, known)) run_.devices.push_back(describe(*job->device()));
+      if (job->device() != nullptr && std::ranges::none_of(run_.devices, known))
+        run_.devices.push_back(describe(*job->device()));
     }
     start_ns_ = now_ns();
     journal.header(run_);
@@ -218,7 +224,7 @@ class Sweep {
       job.run(allowance);
     } catch (const DeviceLost& lost) {
       const std::string name = job.rows().front().device;
-      lost_[name] = "the device was lost: " + std::string(lost.what());
+      lost_[name] = std::string("earlier in this sweep: ") + lost.what();
       noise_->forget(job.device());
       for (report::Device& device : run_.devices) {
         if (device.id == name) device.lost = lost.what();
@@ -231,7 +237,8 @@ class Sweep {
     if (!status_.terminal() && !status_.due()) return;
     const double part = static_cast<double>(done_) / static_cast<double>(jobs_.size());
     const double elapsed = seconds_since(start_ns_);
-    const double rest = done_ == 0 ? 0 : elapsed / static_cast<double>(done_) * static_cast<double>(jobs_.size() - done_);
+    const double rest =
+        done_ == 0 ? 0 : elapsed / static_cast<double>(done_) * static_cast<double>(jobs_.size() - done_);
     const std::string eta = done_ == 0 ? "-" : cli::clock_text(std::min(rest, std::max(left_s(), 0.0)));
     const Row& row = job.rows().front();
     status_.show(fmt::format("[{}] {}/{}  ETA {}  {} {} {}", cli::bar_text(part), done_ + 1, jobs_.size(), eta,
@@ -243,7 +250,8 @@ class Sweep {
     const auto write = [&](const char* name, const std::string& text) {
       std::ofstream file(folder / name);
       file << text;
-      if (!file.flush()) throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + (folder / name).string());
+      if (!file.flush())
+        throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + (folder / name).string());
     };
     write("results.json", report::to_json(run_));
     write("results.csv", report::csv(run_));

@@ -3,7 +3,8 @@
 
 namespace backplane::bench {
 
-extern "C" __attribute__((visibility("default"))) void backplane_bench_make_peers(Peers* result, const host::DevicePtr* device,
+extern "C" __attribute__((visibility("default"))) void backplane_bench_make_peers(Peers* result,
+                                                                                  const host::DevicePtr* device,
                                                                                   int threads);
 
 void backplane_bench_make_peers(Peers* result, const host::DevicePtr* device, [[maybe_unused]] int threads) {

@@ -90,7 +90,8 @@ std::unique_ptr<Direct> convolution(const Case& c, const Values& values, int thr
   const Shape &x = c.operands[0].type.shape, &w = c.operands[1].type.shape, y = c.outputs()[0].shape;
   const memory::dims dilation = spatial(attrs, "dilation", 1);
   if (x.rank() != 4 || attrs.i64("groups") != 1 || dilation != memory::dims{1, 1}) return nullptr;
-  auto direct = std::make_unique<Direct>(threads, std::vector{floats(values[0]), floats(values[1])}, std::vector{x, w}, y);
+  auto direct =
+      std::make_unique<Direct>(threads, std::vector{floats(values[0]), floats(values[1])}, std::vector{x, w}, y);
   direct->use<dnnl::convolution_forward::desc, dnnl::convolution_forward::primitive_desc, dnnl::convolution_forward>(
       dnnl::convolution_forward::desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, plain(x),
                                       plain(w), plain(y), spatial(attrs, "stride", 1), spatial(attrs, "pad_low", 0),
@@ -104,7 +105,8 @@ std::unique_ptr<Direct> softmax(const Case& c, const Values& values, int threads
   const int64_t axis = graph::Attrs(c.op->name, c.op->attrs, c.attrs).i64("axis");
   auto direct = std::make_unique<Direct>(threads, std::vector{floats(values[0])}, std::vector{x}, x);
   direct->use<dnnl::softmax_forward::desc, dnnl::softmax_forward::primitive_desc, dnnl::softmax_forward>(
-      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, plain(x), static_cast<int>(axis < 0 ? axis + x.rank() : axis)),
+      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, plain(x),
+                                  static_cast<int>(axis < 0 ? axis + x.rank() : axis)),
       {DNNL_ARG_SRC});
   return direct;
 }

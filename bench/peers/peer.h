@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a user would pick instead, run beside ours on the same problem. A peer is optional: without its library there are
-// no rows of it. Those that CMake finds (oneDNN, CLBlast, OpenBLAS, Eigen) are in one module beside the program, so that
-// the program itself needs none of them; others export the C interface of peer_library.h and are named by --peers.
+// What a user would pick instead, run beside ours on the same problem. A peer is optional: without its library there
+// are no rows of it. Those that CMake finds (oneDNN, CLBlast, OpenBLAS, Eigen) are in one module beside the program, so
+// that the program itself needs none of them; others export the C interface of peer_library.h and are named by --peers.
 #pragma once
 
 #include <memory>

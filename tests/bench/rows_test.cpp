@@ -16,11 +16,14 @@ using report::CeilingKind;
 using report::Row;
 using ::testing::ElementsAre;
 
-const std::vector<Ceiling> kCeilings = {
-    {"cpu:0", "f32", CeilingKind::fma, 0, 50, "GFLOP/s", {}},      {"cpu:0", "f32", CeilingKind::matrix, 0, 200, "GFLOP/s", {}},
-    {"cpu:0", "bf16", CeilingKind::matrix, 0, 400, "GFLOP/s", {}}, {"cpu:0", "", CeilingKind::copy, 1 << 20, 80, "GB/s", {}},
-    {"cpu:0", "", CeilingKind::read, 1 << 20, 100, "GB/s", {}},    {"cpu:0", "", CeilingKind::copy, 1 << 28, 20, "GB/s", {}},
-    {"cpu:0", "", CeilingKind::launch, 0, 1000, "ns", {}},         {"gpu:0", "f32", CeilingKind::matrix, 0, 9999, "GFLOP/s", {}}};
+const std::vector<Ceiling> kCeilings = {{"cpu:0", "f32", CeilingKind::fma, 0, 50, "GFLOP/s", {}},
+                                        {"cpu:0", "f32", CeilingKind::matrix, 0, 200, "GFLOP/s", {}},
+                                        {"cpu:0", "bf16", CeilingKind::matrix, 0, 400, "GFLOP/s", {}},
+                                        {"cpu:0", "", CeilingKind::copy, 1 << 20, 80, "GB/s", {}},
+                                        {"cpu:0", "", CeilingKind::read, 1 << 20, 100, "GB/s", {}},
+                                        {"cpu:0", "", CeilingKind::copy, 1 << 28, 20, "GB/s", {}},
+                                        {"cpu:0", "", CeilingKind::launch, 0, 1000, "ns", {}},
+                                        {"gpu:0", "f32", CeilingKind::matrix, 0, 9999, "GFLOP/s", {}}};
 
 Row row(double flops, double bytes, double ns, const char* dtype = "f32") {
   Row r;
@@ -125,7 +128,8 @@ TEST(Ratio, IsPairedWithinRounds) {
 
 TEST(Verdict, BecomesAStatusWithItsReason) {
   autotune::Candidate candidate;
-  candidate.variant = "tiled", candidate.verdict = autotune::Verdict::overrun, candidate.reason = "wrote behind output 0";
+  candidate.variant = "tiled", candidate.verdict = autotune::Verdict::overrun,
+  candidate.reason = "wrote behind output 0";
   Row r;
   fill_verdict(r, candidate);
   EXPECT_EQ(r.status, report::Status::wrong);

@@ -24,8 +24,9 @@ std::string error_of(const std::string& text) {
 }
 
 TEST(Suite, GivesEveryCombination) {
-  const Suite suite = parse_suite("# products\n\nbudget 2m\nbatch_matmul name=matmul in=MxK,KxN M=8-32*2 N=M K=4,5 dtypes=f32,f16  # all\n",
-                                  "folder/some.suite");
+  const Suite suite = parse_suite(
+      "# products\n\nbudget 2m\nbatch_matmul name=matmul in=MxK,KxN M=8-32*2 N=M K=4,5 dtypes=f32,f16  # all\n",
+      "folder/some.suite");
   EXPECT_EQ(suite.name, "some");
   EXPECT_EQ(suite.budget_s, 120);
   const std::vector<Case> cases = expand(suite.lines.at(0), {});
@@ -37,7 +38,8 @@ TEST(Suite, GivesEveryCombination) {
 }
 
 TEST(Suite, NamesTheLineOfAMistake) {
-  EXPECT_THAT(error_of("# a\nbatch_matmull in=2x2,2x2\n"), HasSubstr("some.suite:2: there is no op 'batch_matmull', did you mean batch_matmul"));
+  EXPECT_THAT(error_of("# a\nbatch_matmull in=2x2,2x2\n"),
+              HasSubstr("some.suite:2: there is no op 'batch_matmull', did you mean batch_matmul"));
   EXPECT_THAT(error_of("batch_matmul in=MxK,KxN M=2\n"), HasSubstr("some.suite:1: 'K': there is no dimension"));
   EXPECT_THAT(error_of("batch_matmul in=2x3,2x3\n"), HasSubstr("some.suite:1: "));
   EXPECT_THAT(error_of("softmax in=2x3 axes=1\n"), HasSubstr("'axes' is no attribute of softmax; it has: axis"));
@@ -58,7 +60,8 @@ TEST(Suite, StoresABroadcastAxisOnce) {
 }
 
 TEST(Suite, ALineOfACaseGivesThatCaseAgain) {
-  const SuiteLine line = parse_line("convolution in=NxCxHxH,OxCxRxR pad_low=P,P pad_high=P,P groups=1 N=2 C=3 H=8,9 O=4 R=3 P=R/2", "test");
+  const SuiteLine line = parse_line(
+      "convolution in=NxCxHxH,OxCxRxR pad_low=P,P pad_high=P,P groups=1 N=2 C=3 H=8,9 O=4 R=3 P=R/2", "test");
   const std::vector<Case> cases = expand(line, {});
   ASSERT_EQ(cases.size(), 2u);
   for (const Case& c : cases) {
@@ -99,7 +102,8 @@ TEST_P(InstalledSuite, HasOnlyLinesThatMakeSense) {
   for (const SuiteLine& line : suite.lines) {
     if (find_program(line.op) != nullptr) continue;
     for (const Case& c : expand(line, {})) {
-      EXPECT_TRUE(names.insert(c.name + " " + std::string(name_of(c.dtype))).second) << line.where << ": twice " << c.name;
+      EXPECT_TRUE(names.insert(c.name + " " + std::string(name_of(c.dtype))).second)
+          << line.where << ": twice " << c.name;
       if (c.cost().bytes < 1e7) EXPECT_NO_THROW(c.kernel_op()) << line.where;
     }
   }

@@ -50,7 +50,8 @@ class Sweep : public ::testing::Test {
 };
 
 TEST_F(Sweep, MeasuresChecksAndReports) {
-  const Result result = bench({"--case", small, "--case", "softmax in=4x8", "--devices", "virtual_clock:0,reference", "--variants", "all"});
+  const Result result = bench(
+      {"--case", small, "--case", "softmax in=4x8", "--devices", "virtual_clock:0,reference", "--variants", "all", "--budget", "20s"});
   ASSERT_EQ(result.code, 0) << result.err;
   for (const char* name : {"results.json", "results.jsonl", "results.csv", "results.md", "results.html"})
     EXPECT_GT(fs::file_size(folder / name), 100u) << name;
@@ -65,7 +66,7 @@ TEST_F(Sweep, MeasuresChecksAndReports) {
   EXPECT_FALSE(usual.samples_ns.empty());
   const Row tuned = find("virtual_clock:0", "matmul/M=8,N=8,K=16", Choice::tuned);
   EXPECT_LE(*tuned.median_ns, *usual.median_ns * 1.001) << "the declared times know no noise";
-  const Row refused = find("virtual_clock:0", "softmax/axis=0", Choice::default_);
+  const Row refused = find("virtual_clock:0", "softmax/4x8", Choice::default_);
   EXPECT_EQ(refused.status, Status::refused);
 }
 
@@ -76,7 +77,8 @@ TEST_F(Sweep, TheCommandOfARowMeasuresThatRow) {
     if (row.choice == Choice::variant && row.status == Status::measured) variant = row;
   }
   ASSERT_NE(variant.command, "");
-  const std::string list = "set -- " + variant.command.substr(std::string("backplane ").size()) + "; printf '%s\\n' \"$@\"";
+  const std::string list =
+      "set -- " + variant.command.substr(std::string("backplane ").size()) + "; printf '%s\\n' \"$@\"";
   std::vector<std::string> arguments;
   std::FILE* words = popen(list.c_str(), "r");
   ASSERT_NE(words, nullptr);
@@ -91,7 +93,8 @@ TEST_F(Sweep, TheCommandOfARowMeasuresThatRow) {
 }
 
 TEST_F(Sweep, ADeviceThatIsLostEndsItsOwnRows) {
-  const Result result = bench({"--case", small, "--case", other, "--devices", "virtual_clock:id=fault-loses-the-device,virtual_clock:0", "--no-ceilings"});
+  const Result result = bench({"--case", small, "--case", other, "--devices",
+                               "virtual_clock:id=fault-loses-the-device,virtual_clock:0", "--no-ceilings"});
   ASSERT_EQ(result.code, 0) << result.err;
   int lost = 0, measured = 0;
   for (const Row& row : results().rows) {
@@ -110,23 +113,37 @@ TEST_F(Sweep, ADeviceThatIsLostEndsItsOwnRows) {
   EXPECT_TRUE(std::ranges::any_of(run.devices, [](const auto& device) { return !device.lost.empty(); }));
 }
 
+TEST_F(Sweep, ProgramsRunBesideOps) {
+  const Result result = bench({"--case", "enqueue", "--case", "train model=logistic mode=compiled N=2", "--case",
+                               "to_device B=4096", "--devices", "reference", "--no-ceilings"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(find("null:0", "enqueue", Choice::default_).status, Status::measured)
+      << "what the host costs is measured on a device that costs nothing";
+  const Row step = find("reference:0", "train/model=logistic,mode=compiled,N=2", Choice::default_);
+  EXPECT_EQ(step.status, Status::measured) << step.reason;
+  EXPECT_TRUE(step.error && *step.error <= *step.allowed);
+  EXPECT_EQ(find("reference:0", "to_device/B=4096", Choice::default_).error, 0);
+}
+
 TEST_F(Sweep, ResumesWhatIsMissing) {
   ASSERT_EQ(bench({"--case", small, "--devices", "virtual_clock:0", "--no-ceilings"}).code, 0);
   const double before = *find("virtual_clock:0", "matmul/M=8,N=8,K=16", Choice::default_).median_ns;
-  const Result result = bench({"--case", small, "--case", other, "--devices", "virtual_clock:0", "--no-ceilings", "--resume"});
+  const Result result =
+      bench({"--case", small, "--case", other, "--devices", "virtual_clock:0", "--no-ceilings", "--resume"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.err, Not(HasSubstr("matmul/M=8,N=8"))) << "it is not measured again";
   EXPECT_THAT(result.err, HasSubstr("matmul/M=4,N=8"));
   EXPECT_EQ(*find("virtual_clock:0", "matmul/M=8,N=8,K=16", Choice::default_).median_ns, before);
   EXPECT_EQ(results().rows.size(), 4u);
+  EXPECT_EQ(bench({"--case", small, "--devices", "virtual_clock:0", "--resume"}).code, 0) << "all is there";
   std::string text;
   {
     std::ifstream file(folder / "results.jsonl");
     text.assign(std::istreambuf_iterator<char>(file), {});
   }
-  const size_t commit = text.find("\"commit\":\"");
+  size_t commit = text.find("\"commit\":\"");
   ASSERT_NE(commit, std::string::npos);
-  text.insert(commit + 10, "x");
+  for (; commit != std::string::npos; commit = text.find("\"commit\":\"", commit + 10)) text.insert(commit + 10, "x");
   std::ofstream(folder / "results.jsonl") << text;
   const Result refused = bench({"--case", small, "--devices", "virtual_clock:0", "--resume"});
   EXPECT_EQ(refused.code, 2);
@@ -134,7 +151,8 @@ TEST_F(Sweep, ResumesWhatIsMissing) {
 }
 
 TEST_F(Sweep, WhatHasNoTimeLeftSaysSo) {
-  const Result result = bench({"--case", small, "--devices", "virtual_clock:0", "--no-ceilings", "--budget", "0.000001s"});
+  const Result result =
+      bench({"--case", small, "--devices", "virtual_clock:0", "--no-ceilings", "--budget", "0.000001s"});
   ASSERT_EQ(result.code, 0) << result.err;
   for (const Row& row : results().rows) {
     EXPECT_EQ(row.status, Status::skipped);
