@@ -49,8 +49,8 @@ double moderate(const std::vector<Deviations*>& of_device) {
   return usual;
 }
 
-/// Log-ratios without what all pairs of the device share, so that a change of all alike does not count as noise. A tuned
-/// row that repeats the default's measurement counts once.
+/// Log-ratios without what all pairs of the device share, so that a change of all alike does not count as noise. A
+/// tuned row that repeats the default's measurement counts once.
 std::vector<double> centred(const std::vector<Deviations*>& of_device) {
   std::set<double> different;
   for (const Deviations* d : of_device) different.insert(d->log_ratio);
@@ -61,8 +61,8 @@ std::vector<double> centred(const std::vector<Deviations*>& of_device) {
 }
 
 /// What medians differ by from run to run, the largest of: what the runs say themselves; how far pairs lie apart beyond
-/// their own scatter, those of the device where there are enough, and those of all devices. A change of less than half of
-/// the pairs hides in none of them.
+/// their own scatter, those of the device where there are enough, and those of all devices. A change of less than half
+/// of the pairs hides in none of them.
 void add_run_noise(Comparison& result, const Run& before, const Run& after,
                    const std::map<std::string, std::vector<Deviations*>>& by_device) {
   constexpr size_t kFewestPairs = 8;
@@ -70,8 +70,8 @@ void add_run_noise(Comparison& result, const Run& before, const Run& after,
     const double apart = log_ratios.size() < kFewestPairs ? 0 : robust_deviation(log_ratios);
     return std::sqrt(std::max(0.0, apart * apart - scatter * scatter));
   };
-  const double stated =
-      std::hypot(before.environment.noise_floor.value_or(0), after.environment.noise_floor.value_or(0));
+  const auto &a = before.environment.noise_floor, &b = after.environment.noise_floor;
+  const double stated = a && b ? std::hypot(*a, *b) : 0;
   std::vector<double> all;
   double least_scatter = INFINITY;
   for (const auto& [device, pairs] : by_device) {
@@ -81,7 +81,8 @@ void add_run_noise(Comparison& result, const Run& before, const Run& after,
     all.insert(all.end(), log_ratios.begin(), log_ratios.end());
     least_scatter = std::min(least_scatter, scatter);
   }
-  const double shared = noise_of(all, least_scatter);
+  const bool unknown = stated == 0 && all.size() < kFewestPairs;
+  const double shared = unknown ? kAssumedNoise : noise_of(all, least_scatter);
   for (auto& [device, noise] : result.run_noise) noise = std::max(noise, shared);
 }
 

@@ -6,7 +6,8 @@
 // although nothing changed (run_noise) -> Student's t, adjusted for the number of pairs -> a verdict.
 //
 // A difference is believed when it is beyond chance among so many pairs AND larger than twice the run noise; never of
-// rows that were measured beside other programs. Nothing decides whether a change is welcome; compare_main's exit code asks for a slowdown beyond --fail-on.
+// rows that were measured beside other programs. Nothing decides whether a change is welcome; compare_main's exit code
+// asks for a slowdown beyond --fail-on.
 #pragma once
 
 #include <iosfwd>
@@ -27,10 +28,11 @@ enum class Verdict {
 template <>
 inline constexpr std::array<std::string_view, 4> kNames<Verdict> = {"faster", "slower", "same", "ambiguous"};
 
-inline constexpr double kSame = 0.05;         ///< of the time
-inline constexpr double kFalseShare = 0.05;   ///< of the differences believed, how many may be chance
-inline constexpr double kLeastNoise = 0.005;  ///< no two runs are believed to agree better
-inline constexpr size_t kFewestSamples = 5;   ///< on each side; with fewer a pair is ambiguous
+inline constexpr double kSame = 0.05;          ///< of the time
+inline constexpr double kFalseShare = 0.05;    ///< of the differences believed, how many may be chance
+inline constexpr double kLeastNoise = 0.005;   ///< no two runs are believed to agree better
+inline constexpr double kAssumedNoise = 0.03;  ///< where the runs do not say and there are too few pairs to tell
+inline constexpr size_t kFewestSamples = 5;    ///< on each side; with fewer a pair is ambiguous
 
 struct Pair {
   const Row* before = nullptr;
@@ -57,8 +59,9 @@ Comparison compare(Run& before, Run& after);
 /// Slower, and with all of its interval beyond `share`.
 bool is_confirmed_slowdown(const Pair& pair, double share);
 
-/// `backplane bench compare old.json[,old2.json...] new.json[,...] [--fail-on 5%]`; `args` begin behind "compare". Returns 0, 1 for a
-/// confirmed slowdown beyond --fail-on, 2 for arguments without sense, 4 for files that cannot be read.
+/// `backplane bench compare old.json[,old2.json...] new.json[,...] [--fail-on 5%]`; `args` begin behind "compare".
+/// Returns 0, 1 for a confirmed slowdown beyond --fail-on, 2 for arguments without sense, 4 for files that cannot be
+/// read.
 int compare_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
 
 }  // namespace backplane::bench::report

@@ -149,6 +149,16 @@ TEST(Compare, NoiseThatTheRunsDoNotAdmitShowsInThePairs) {
   EXPECT_LE(count(comparison, Verdict::faster) + count(comparison, Verdict::slower), 2u);
 }
 
+TEST(Compare, WhereNothingTellsTheNoiseMuchIsAssumed) {
+  Machine machine(19, {.stretch = 0.001, .run = 0.001});
+  report::Run before = machine.run(3), after = machine.run(3, 1, 1.10);
+  EXPECT_EQ(count(compare(before, after), Verdict::slower), 1u);
+  before.environment.noise_floor.reset();
+  const Comparison comparison = compare(before, after);
+  EXPECT_EQ(comparison.run_noise.at("cpu:0"), kAssumedNoise);
+  EXPECT_EQ(count(comparison, Verdict::slower), 0u);
+}
+
 TEST(Compare, TooFewSamplesAreAmbiguous) {
   Machine machine(11);
   report::Run before = machine.run(1), after = machine.run(1, 1, 3);

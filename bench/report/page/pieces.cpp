@@ -42,12 +42,17 @@ std::string device_name(const Page& page, size_t device) {
   return marker_icon(device) + escaped(page.run.devices[device].id);
 }
 
-std::string heat_class(double share) { return fmt::format("h{}", std::clamp(static_cast<int>(share * 10), 0, 9)); }
+bool is_above(double share) { return share > 1.05; }
+
+std::string heat_class(double share) {
+  return is_above(share) ? "over" : fmt::format("h{}", std::clamp(static_cast<int>(share * 10), 0, 9));
+}
 
 std::string heat_legend(const std::string& text) {
   std::string result = "<p class=\"ramp\"><span>0 %</span>";
   for (int i = 0; i < 10; ++i) result += fmt::format("<i class=\"h{}\"></i>", i);
-  return result + "<span>100 %</span><span>" + escaped(text) + "</span></p>\n";
+  return result + "<span>100 % " + escaped(text) +
+         "</span><i class=\"over\"></i><span>above a ceiling that was measured too low</span></p>\n";
 }
 
 }  // namespace backplane::bench::report::page

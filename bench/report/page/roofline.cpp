@@ -149,9 +149,8 @@ std::string roofline(const Page& page, size_t device, const std::vector<std::str
 
 /// A share above 1 is a ceiling that was measured too low, not a miracle.
 std::string above_note(const Page& page) {
-  constexpr double kWithinError = 1.05;
   size_t above = 0;
-  for (const Row& row : page.run.rows) above += row.roofline_share.value_or(0) > kWithinError;
+  for (const Row& row : page.run.rows) above += is_above(row.roofline_share.value_or(0));
   if (above == 0) return "";
   return fmt::format(
       "<p class=\"note\">{} rows lie above their roofline: those ceilings were measured too low, for example because "

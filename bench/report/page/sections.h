@@ -46,7 +46,9 @@ std::vector<LegendEntry> device_legend(const Page& page);
 /// Marker and id of a device.
 std::string device_name(const Page& page, size_t device);
 
-/// Class of a cell by a share of 0 .. 1: "h0" ... "h9".
+/// Beyond what an error of measurement explains: the ceiling was measured too low, and the share says nothing.
+bool is_above(double share);
+/// Class of a cell by a share of 0 .. 1: "h0" ... "h9", "over".
 std::string heat_class(double share);
 std::string heat_legend(const std::string& text);
 

@@ -71,7 +71,8 @@ small{display:block;font-size:12px;line-height:1.3;opacity:.9}
 .h0{background:#00224e;color:#fff}.h1{background:#123570;color:#fff}.h2{background:#3b496c;color:#fff}.h3{background:#575d6d;color:#fff}
 .h4{background:#707173;color:#fff}.h5{background:#8a8678;color:#000}.h6{background:#a59c74;color:#000}.h7{background:#c3b369;color:#000}
 .h8{background:#e1cc55;color:#000}.h9{background:#fee838;color:#000}
-.ramp{display:flex;align-items:center;gap:1px;font-size:13px;color:var(--muted);margin:0 0 10px}
+.over{color:var(--fg);background:repeating-linear-gradient(135deg,var(--line) 0 3px,var(--card) 3px 9px)}
+.ramp{display:flex;flex-wrap:wrap;align-items:center;gap:1px;font-size:13px;color:var(--muted);margin:0 0 10px}
 .scroll tbody th,.scroll thead th:first-child{position:sticky;left:0;background:var(--card)}
 .ramp span{white-space:nowrap;margin:0 6px 0 0}.ramp i+span{margin-left:6px}.ramp i{width:20px;height:13px}
 .wins{width:auto}.wins th{text-align:center;font-size:13px;padding:2px 6px}
