@@ -130,6 +130,8 @@ Outcome KernelJob::tune(const Values& inputs, const Allowance& allowance) const 
   autotune::Request request;
   request.budget_ns = static_cast<uint64_t>(allowance.tune_s * 1e9);
   request.total_ns = static_cast<uint64_t>(allowance.total_s * 1e9);
+  // However many variants there are to build, the default has to be checked and raced.
+  request.build_budget_ns = std::min(request.build_budget_ns, request.total_ns / 6);
   request.oracle = oracle_for(device_, op_, base_.flops.value_or(0));
   request.inputs = inputs;
   request.try_risky = autotune::trial_in_child(device_, request.oracle);

@@ -87,7 +87,8 @@ memory::dims spatial(const graph::Attrs& attrs, const char* name, int64_t usual)
 
 std::unique_ptr<Direct> convolution(const Case& c, const Values& values, int threads) {
   const graph::Attrs attrs(c.op->name, c.op->attrs, c.attrs);
-  const Shape &x = c.operands[0].type.shape, &w = c.operands[1].type.shape, y = c.outputs()[0].shape;
+  const std::vector<Type> in = {c.operands[0].type, c.operands[1].type};
+  const Shape &x = in[0].shape, &w = in[1].shape, y = graph::infer_types(*c.op, attrs, in, {})[0].shape;
   const memory::dims dilation = spatial(attrs, "dilation", 1);
   if (x.rank() != 4 || attrs.i64("groups") != 1 || dilation != memory::dims{1, 1}) return nullptr;
   auto direct =

@@ -64,9 +64,12 @@ std::shared_ptr<Peer> load(const std::string& path, const host::DevicePtr& devic
 
 Peers peers_for(const host::DevicePtr& device, const std::vector<std::string>& libraries) {
   Peers peers;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  if (void* module = open_library(program / "backplane-bench-peers.so")) {
-    if (const auto make = reinterpret_cast<MakePeers>(dlsym(module, kMakePeers))) make(&peers, &device, cores_used());
+  const auto module = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "backplane-bench-peers.so";
+  if (std::filesystem::exists(module)) {
+    void* library = open_library(module);
+    const auto make = library != nullptr ? reinterpret_cast<MakePeers>(dlsym(library, kMakePeers)) : nullptr;
+    if (make == nullptr) throw Error("[bench] " + std::string(dlerror()));
+    make(&peers, &device, cores_used());
   }
   for (const std::string& path : libraries) {
     if (auto peer = load(path, device)) peers.push_back(std::move(peer));
