@@ -8,6 +8,9 @@
 //   all-faults      "good" and all faults that leave the device usable
 //   slow-builds     as noise-none, but every variant takes 300 ms to prepare
 //
+// Two settings, for comparing runs: BACKPLANE_VIRTUAL_CLOCK_SEED gives other noise (default 7), and
+// BACKPLANE_VIRTUAL_CLOCK_SLOWDOWN multiplies the times of all defaults (default 1).
+//
 // It does matrix products of rank 2 only. What would block for ever on a real device aborts the process here.
 #include <cstdio>
 #include <cstdlib>
@@ -56,6 +59,11 @@ double dot(const bp_op& op, const void* a, const void* b, int64_t i, int64_t j, 
   }
   return static_cast<double>(sums[0]);
 }
+
+struct Settings {
+  uint64_t seed = 7;
+  double slowdown = 1;  ///< of defaults
+};
 
 struct Device;
 struct Event;
@@ -119,7 +127,7 @@ struct Device : sdk::HostDevice {
   using Queue = ::Queue;
   using Event = ::Event;
   using Kernel = ::Kernel;
-  explicit Device(uint32_t index);
+  Device(uint32_t index, const Settings& settings);
   std::unique_ptr<Queue> create_queue() {
     need(clock);
     return std::make_unique<Queue>(clock);
@@ -158,6 +166,7 @@ struct Device : sdk::HostDevice {
 
   Clock clock;
   std::vector<const FaultyVariant*> faults;
+  double slowdown = 1;
   bool slow_builds = false;
   uint64_t leaked = 0;
 };
@@ -217,7 +226,7 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
   sdk::copy_text(kernel->variant, sizeof kernel->variant, list[i].name);
   double build_ns = slow_builds ? kSlowBuildNs : kBuildNs;
   if (faults.empty()) {
-    kernel->ns = surface(op).ns[i];
+    kernel->ns = surface(op).ns[i] * (i == 0 ? slowdown : 1);
     kernel->order = static_cast<uint32_t>(i % kOrders);
   } else if (i < 2) {
     kernel->ns = i == 0 ? kGoodNs : kSlowerNs;
@@ -238,8 +247,9 @@ std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
 }
 
 /// Devices are numbered as Plugin::devices() lists them.
-Device::Device(uint32_t index)
-    : clock{NoiseSource(index < noises().size() ? noises()[index] : noises()[0], 7 + index)} {
+Device::Device(uint32_t index, const Settings& settings)
+    : clock{NoiseSource(index < noises().size() ? noises()[index] : noises()[0], settings.seed + index)},
+      slowdown(settings.slowdown) {
   const auto is_one_of = [&](size_t count) {
     if (index < count) return true;
     index -= static_cast<uint32_t>(count);
@@ -292,6 +302,10 @@ constexpr bp_timing_api kTiming{sizeof(bp_timing_api), BP_VERSION(1, 0), info, c
 struct Plugin {
   static constexpr sdk::PluginInfo kInfo{"virtual_clock", "1.0.0", "1", "devices with a declared clock, for tests"};
   using Device = ::Device;
+  explicit Plugin(const sdk::Host& host) {
+    if (const auto text = host.config("virtual_clock.seed")) settings.seed = std::strtoull(text->c_str(), nullptr, 10);
+    if (const auto text = host.config("virtual_clock.slowdown")) settings.slowdown = std::atof(text->c_str());
+  }
   std::vector<bp_device_info> devices() {
     std::vector<bp_device_info> list;
     const auto add = [&](const std::string& id) {
@@ -306,7 +320,8 @@ struct Plugin {
     add("slow-builds");
     return list;
   }
-  std::unique_ptr<Device> open(uint32_t index) { return std::make_unique<Device>(index); }
+  std::unique_ptr<Device> open(uint32_t index) { return std::make_unique<Device>(index, settings); }
+  Settings settings;
   static const void* extra_interface(std::string_view name) { return name == BP_INTERFACE_TIMING ? &kTiming : nullptr; }
 };
 
