@@ -13,18 +13,24 @@ for entry in "$SOURCE"/*; do
 done
 ln -s "$BUILD" build/release
 
+# Runs one line; an export lasts for the lines after it.
+run() {
+  echo "+ $1"
+  eval "$1" </dev/null >"$WORK/output.txt" 2>&1 || { cat "$WORK/output.txt"; echo "failed: $1" >&2; exit 1; }
+  [ -s "$WORK/output.txt" ] || [[ $1 =~ ^(cp|export) ]] || { echo "printed nothing: $1" >&2; exit 1; }
+}
+
 ran=0
 for block in "$WORK"/blocks/*.sh; do
   while IFS= read -r line; do
     [ -n "$line" ] || continue
     case $line in
       scripts/demo | scripts/test) [ -x "$line" ] && bash -n "$line" && grep -q "^# *$line" "$line" ;;
-      *)
-        echo "+ $line"
-        # An export lasts for the lines after it.
-        eval "$line" </dev/null >"$WORK/output.txt" 2>&1 || { cat "$WORK/output.txt"; echo "failed: $line" >&2; exit 1; }
-        [ -s "$WORK/output.txt" ] || [[ $line =~ ^(cp|export) ]] || { echo "printed nothing: $line" >&2; exit 1; }
+      build/release/bin/backplane\ bench*)
+        # Optional: without Google Benchmark there is no such program.
+        if [ -e build/release/bin/backplane-bench ]; then run "$line"; else echo "not built, not run: $line"; fi
         ;;
+      *) run "$line" ;;
     esac
     ran=$((ran + 1))
   done <"$block"
