@@ -91,6 +91,8 @@ std::string why_not_judged(const Pair& pair) {
   if (!pair.before->quiet || !pair.after->quiet) return "measured beside other programs";
   if (std::min(pair.before->samples_ns.size(), pair.after->samples_ns.size()) < kFewestSamples)
     return fmt::format("fewer than {} samples", kFewestSamples);
+  if (median(pair.before->samples_ns) <= 0 || median(pair.after->samples_ns) <= 0)
+    return "the clock is too coarse";
   return "";
 }
 

@@ -65,6 +65,11 @@ Arguments parsed(const std::vector<std::string>& args) {
   return result;
 }
 
+std::string interval_text(const Interval& interval) {
+  if (!std::isfinite(interval.high)) return std::string(kAbsent);
+  return times_text(interval.low) + " – " + times_text(interval.high);
+}
+
 Table pairs_table(const std::vector<const Pair*>& pairs) {
   Table table{{{"case"},
                {"dtype"},
@@ -81,7 +86,7 @@ Table pairs_table(const std::vector<const Pair*>& pairs) {
     if (p->before->variant != p->after->variant) kernel += ", was " + text_or_absent(p->before->variant);
     table.rows.push_back({p->after->name, p->after->dtype, p->after->device, kernel, time_text(p->before->median_ns),
                           time_text(p->after->median_ns), times_text(p->ratio),
-                          times_text(p->interval.low) + " – " + times_text(p->interval.high), text_or_absent(p->why)});
+                          interval_text(p->interval), text_or_absent(p->why)});
   }
   return without_empty_columns(std::move(table));
 }
@@ -91,6 +96,7 @@ Table means_table(const Comparison& comparison) {
   std::map<std::pair<std::string, std::string>, std::vector<double>> logs;
   for (const Pair& p : comparison.pairs) {
     const double log = std::log(p.ratio);
+    if (!std::isfinite(log)) continue;
     for (const char* op : {p.after->op.c_str(), "all"}) logs[{p.after->device, op}].push_back(log);
   }
   Table table{{{"device"}, {"op"}, {"cases", true}, {"new / old, geometric mean", true}}, {}};

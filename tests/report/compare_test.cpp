@@ -159,6 +159,15 @@ TEST(Compare, WhereNothingTellsTheNoiseMuchIsAssumed) {
   EXPECT_EQ(count(comparison, Verdict::slower), 0u);
 }
 
+TEST(Compare, ATimeOfZeroIsNotJudged) {
+  Machine machine(20);
+  report::Run before = machine.run(2), after = machine.run(2);
+  after.rows[0].samples_ns.assign(21, 0.0), after.rows[0].median_ns = 0;
+  const Comparison comparison = compare(before, after);
+  EXPECT_EQ(comparison.pairs[0].verdict, Verdict::ambiguous);
+  EXPECT_THAT(comparison.pairs[0].why, HasSubstr("clock"));
+}
+
 TEST(Compare, TooFewSamplesAreAmbiguous) {
   Machine machine(11);
   report::Run before = machine.run(1), after = machine.run(1, 1, 3);
@@ -296,32 +305,6 @@ TEST(CompareCommand, ArgumentsWithoutSense) {
   EXPECT_THAT(run_command({"a", "b", "--quick"}).err, HasSubstr("no option '--quick'"));
   EXPECT_EQ(run_command({"/nowhere/a", "/nowhere/b"}).code, 4);
   EXPECT_THAT(run_command({"--help"}).out, HasSubstr("--fail-on"));
-}
-
-// ---- statistics ----
-
-TEST(Statistics, StudentsDistribution) {
-  EXPECT_NEAR(two_sided_p(kTFor95Percent), 0.05, 1e-5);
-  EXPECT_NEAR(two_sided_p(8.610), 0.001, 1e-5);  // a table of t with 4 degrees
-  EXPECT_NEAR(two_sided_p(0), 1, 1e-12);
-  EXPECT_NEAR(two_sided_p(-2), two_sided_p(2), 1e-15);
-}
-
-TEST(Statistics, AdjustmentIsBenjaminisAndHochbergs) {
-  const std::vector<double> adjusted = adjusted_for_many({0.01, 0.5, 0.02, 0.03});
-  EXPECT_NEAR(adjusted[0], 0.04, 1e-12);
-  EXPECT_NEAR(adjusted[1], 0.5, 1e-12);
-  EXPECT_NEAR(adjusted[2], 0.04, 1e-12);
-  EXPECT_NEAR(adjusted[3], 0.04, 1e-12);
-}
-
-TEST(Statistics, StretchesThatDisagreeWidenTheDeviation) {
-  std::vector<double> values;
-  for (const int level : {100, 104, 101, 105, 102, 103})
-    for (int i = 0; i < 20; ++i) values.push_back(level + 0.01 * i);
-  const double alone = bootstrap_deviation(values, {}, 1);
-  EXPECT_GT(bootstrap_deviation(values, {20, 20, 20, 20, 20, 20}, 1), 2 * alone);
-  EXPECT_EQ(bootstrap_deviation(values, {}, 1), alone) << "the same seed, the same result";
 }
 
 }  // namespace
