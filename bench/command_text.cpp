@@ -15,8 +15,8 @@ std::string quoted(const std::string& text) {
 }
 
 std::string case_command(const std::string& line, const std::string& device, const std::string& variants,
-                         bool beside_peers) {
-  return std::string("backplane bench") + (beside_peers ? " peers" : "") + " --devices " + quoted(device) + " --case " +
+                         const std::optional<std::string>& peers) {
+  return "backplane bench" + (peers ? " peers" + *peers : "") + " --devices " + quoted(device) + " --case " +
          quoted(line) + (variants.empty() ? "" : " --variants " + quoted(variants));
 }
 

@@ -106,11 +106,12 @@ void KernelJob::refuse(const std::string& reason) {
 void KernelJob::add_row(Choice choice, const std::string& variant) {
   Row& row = rows_.emplace_back(base_);
   row.choice = choice, row.variant = variant;
-  const bool beside_peers = choice == Choice::peer;
-  const std::string choices = beside_peers                ? "default,tuned"
-                              : choice == Choice::variant ? variant
-                                                          : std::string(name_of(choice));
-  row.command = case_command(case_.line, device_->name(), choices, beside_peers);
+  if (choice == Choice::peer) {
+    row.command = case_command(case_.line, device_->name(), "default,tuned", options_for(peers_));
+    return;
+  }
+  const std::string choices = choice == Choice::variant ? variant : std::string(name_of(choice));
+  row.command = case_command(case_.line, device_->name(), choices);
 }
 
 void KernelJob::run(const Allowance& allowance) {

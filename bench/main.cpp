@@ -36,6 +36,8 @@ void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget) {
   app.add_option("--output", o.output, "Folder of the results")->capture_default_str();
   if (o.peers) {
     app.add_option("--peers", o.peer_libraries, "Libraries of peers (bench/peers/peer_library.h)")->delimiter(':');
+    app.add_option("--beside", o.peer_devices, "Devices whose defaults are raced beside those of --devices")
+        ->delimiter(',');
   }
   app.add_flag("--resume", o.resume, "Go on where a sweep into that folder stopped");
   app.add_flag("--list", o.list, "List the rows, measure nothing");

@@ -107,7 +107,12 @@ std::vector<std::unique_ptr<Job>> make_jobs(const SweepOptions& options, const S
   };
   std::map<host::DevicePtr, Peers> peers;
   for (const host::DevicePtr& device : usable(devices)) {
-    if (options.peers) peers[device] = peers_for(device, options.peer_libraries);
+    if (!options.peers) continue;
+    peers[device] = peers_for(device, options.peer_libraries);
+    for (const std::string& selector : options.peer_devices) {
+      const host::DevicePtr other = host::Registry::instance().open(selector);
+      if (other != device) peers[device].push_back(device_peer(other));
+    }
   }
   for (const NamedLine& each : selection.lines) {
     if (const Program* program = find_program(each.line.op)) {

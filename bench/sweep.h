@@ -25,6 +25,7 @@ struct SweepOptions {
   bool resume = false, list = false, ceilings = true;
   bool peers = false;                       ///< beside what a user would pick instead
   std::vector<std::string> peer_libraries;  ///< more of those
+  std::vector<std::string> peer_devices;    ///< selectors of devices that are peers of the others
   std::string command_line;
 };
 

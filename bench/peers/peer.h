@@ -31,6 +31,8 @@ class Peer {
  public:
   virtual ~Peer() = default;
   virtual std::string name() const = 0;
+  /// The argument of `backplane bench peers` that brings it; empty for those that are always there.
+  virtual std::string option() const { return ""; }
   /// Null when it does not do this. Operands are f32 and dense; `values` outlive the call.
   virtual std::unique_ptr<PeerCall> prepare(const Case& c, const Values& values) = 0;
   /// Ways to set it up, the library's own choice first. use() holds for calls made afterwards.
@@ -50,6 +52,9 @@ struct Product {
 /// Those that share the device's driver or processor. `libraries`: paths of --peers. Throws Error for one of those that
 /// cannot be used.
 Peers peers_for(const host::DevicePtr& device, const std::vector<std::string>& libraries);
+
+/// Another device's default variant. It does cases whose first output is f32.
+std::shared_ptr<Peer> device_peer(host::DevicePtr device);
 
 /// What the module exports under this name: adds its peers for a device, which use so many threads.
 using MakePeers = void (*)(Peers* result, const host::DevicePtr* device, int threads);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "command_text.h"
 #include "environment.h"
 #include "peers/peer.h"
 #include "peers/peer_library.h"
@@ -33,8 +34,9 @@ class LoadedCall : public PeerCall {
 
 class LoadedPeer : public Peer {
  public:
-  explicit LoadedPeer(const backplane_bench_peer& peer) : peer_(peer) {}
+  LoadedPeer(const backplane_bench_peer& peer, std::string path) : peer_(peer), path_(std::move(path)) {}
   std::string name() const override { return peer_.name; }
+  std::string option() const override { return "--peers " + quoted(path_); }
   std::unique_ptr<PeerCall> prepare(const Case& c, const Values& values) override {
     const std::optional<Product> p = Product::of(c, values);
     void* call = p ? peer_.matmul(p->m, p->n, p->k, p->a, p->b) : nullptr;
@@ -43,6 +45,7 @@ class LoadedPeer : public Peer {
 
  private:
   const backplane_bench_peer& peer_;
+  const std::string path_;
 };
 
 /// Libraries with threads do not survive being closed, so none is.
@@ -57,7 +60,7 @@ std::shared_ptr<Peer> load(const std::string& path, const host::DevicePtr& devic
   if (peer == nullptr || peer->size != sizeof(*peer))
     throw Error("[bench] " + path + " found no device, or is of another version");
   if (peer->plugin != nullptr && device->plugin_name() != peer->plugin) return nullptr;
-  return std::make_shared<LoadedPeer>(*peer);
+  return std::make_shared<LoadedPeer>(*peer, path);
 }
 
 }  // namespace

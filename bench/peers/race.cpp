@@ -62,13 +62,15 @@ std::vector<std::string>& settings_to_try(const Peer& peer) {
 Contender prepare_best(Peer& peer, const Case& c, const Values& values, const std::vector<std::byte>& right) {
   std::vector<std::string>& names = settings_to_try(peer);
   std::vector<std::pair<double, std::string>> order;
+  std::string reason;
   for (const std::string& setting : names) {
     peer.use(setting);
     const Contender tried = prepare(peer, setting, c, values, right);  // not every setting fits every problem
     if (tried.call) order.emplace_back(quick_time(tried.call->contestant(), 5'000'000, 50'000'000), setting);
+    else reason = tried.reason;
   }
   std::ranges::sort(order);
-  if (order.empty()) return {peer.name() + kTuned, nullptr, "no setting gives the right result", 0};
+  if (order.empty()) return {peer.name() + kTuned, nullptr, reason, 0};
   if (names.size() > kKept) {
     names.clear();
     for (size_t i = 0; i < std::min(kKept, order.size()); ++i) names.push_back(order[i].second);
@@ -86,6 +88,14 @@ std::vector<std::string> contender_names(const Peers& peers) {
     if (peer->settings().size() > 1) names.push_back(peer->name() + kTuned);
   }
   return names;
+}
+
+std::string options_for(const Peers& peers) {
+  std::string text;
+  for (const auto& peer : peers) {
+    if (const std::string option = peer->option(); !option.empty()) text += " " + option;
+  }
+  return text;
 }
 
 std::vector<Contender> prepare_contenders(const Peers& peers, const Case& c, const Values& values,

@@ -22,6 +22,8 @@ inline constexpr double kPeerAllowed = 0.02;
 
 /// Names of rows that these peers give, before anything is prepared.
 std::vector<std::string> contender_names(const Peers& peers);
+/// The arguments of `backplane bench peers` that bring them, each with a space before it.
+std::string options_for(const Peers& peers);
 /// `right`: output 0 of ours, f32.
 std::vector<Contender> prepare_contenders(const Peers& peers, const Case& c, const Values& values,
                                           const std::vector<std::byte>& right);

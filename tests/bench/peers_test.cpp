@@ -49,6 +49,24 @@ TEST(Peers, AreTimedWhenTheyAreRight) {
   EXPECT_EQ(contenders[0].error, 0);
 }
 
+TEST(Peers, AreOtherDevices) {
+  const Case product = expand(parse_line("batch_matmul in=MxK,KxN M=3 N=4 K=5", "here"), {}).at(0);
+  const Values values = suitable_values(product.kernel_op());
+  const host::DevicePtr device = host::Registry::instance().reference();
+  const auto operands = std::make_shared<Operands>(device, product.kernel_op(), values);
+  Prepared(operands).launch();
+  std::vector<std::byte> right = operands->outputs()[0];
+  const Peers peers{device_peer(device)};
+  EXPECT_EQ(options_for(peers), " --beside reference:0");
+  const auto contenders = prepare_contenders(peers, product, values, right);
+  ASSERT_EQ(contenders.size(), 1u);
+  EXPECT_EQ(contenders[0].name, "reference:0");
+  EXPECT_NE(contenders[0].call, nullptr) << contenders[0].reason;
+  EXPECT_EQ(contenders[0].error, 0);
+  right.assign(right.size(), std::byte{0});
+  EXPECT_EQ(prepare_contenders(peers, product, values, right)[0].call, nullptr);
+}
+
 TEST(Peers, SayWhyTheyAreNot) {
   const auto reason = [](const char* way) {
     const auto contenders = contenders_of({way});
