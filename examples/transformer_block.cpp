@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains one transformer block of the kind of GPT-2 (Radford et al. 2019; pre-norm, causal attention, GELU) and says how
-// many tokens per second it did: forward, backward and AdamW are one compiled step. Products and attention are computed
+// Trains one transformer block of the kind of GPT-2 (Radford et al. 2019; pre-norm, causal attention, GELU) and says
+// how many tokens per second it did: forward, backward and AdamW are one compiled step. Products and attention are computed
 // in bf16 (--dtype), weights and their moments stay f32, and so does the residual stream.
 //
 // What it learns: at each position the mean of all tokens so far, which attention over the past can give exactly.
@@ -91,8 +91,8 @@ int run(const Options& o) {
   const double median = seconds[seconds.size() / 2];
   const auto [on_device, on_host] = step.node_counts();
   std::cout << "transformer_block on " << bp::default_device().name() << ": " << o.batch << " x " << o.tokens
-            << " tokens, width " << o.width << ", " << o.heads << " heads, " << bp::name_of(o.dtype) << ", " << bp::nn::count_parameters(block)
-            << " weights\n";
+            << " tokens, width " << o.width << ", " << o.heads << " heads, " << bp::name_of(o.dtype) << ", "
+            << bp::nn::count_parameters(block) << " weights\n";
   std::cout << "loss " << first << " -> " << last << " in " << o.warmup + o.steps << " steps\n";
   std::cout << median * 1e3 << " ms a step (median of " << o.steps << "), "
             << std::llround(static_cast<double>(o.batch * o.tokens) / median) << " tokens/s, " << on_device

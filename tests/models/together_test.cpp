@@ -54,9 +54,11 @@ TEST(Together, ATensorGoesRound) {
 }
 
 TEST(Together, BothCompileAtOnce) {
-  char folder[] = "/tmp/backplane-together-XXXXXX";  // nothing was compiled before
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  ASSERT_EQ(setenv("BACKPLANE_CACHE_DIR", folder, 1), 0);
+  std::string folder = (std::filesystem::temp_directory_path() / "backplane-together-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  for (const char* cache : {"BACKPLANE_CACHE_DIR", "POCL_CACHE_DIR", "MESA_SHADER_CACHE_DIR"}) {
+    ASSERT_EQ(setenv(cache, folder.c_str(), 1), 0);  // nothing was compiled before
+  }
   std::vector<std::thread> threads;
   for (const char* name : {"opencl", "vulkan"}) {
     threads.emplace_back([name] { expect_same(compute(bp::Device(name)), name); });
