@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thousand random scalar programs per dialect, as text that the dialect's own compiler has to accept: OpenCL C by the
-// first OpenCL device there is, GLSL by glslc. CUDA C++ has no compiler here: its text is made and looked at only.
+// first OpenCL device there is, GLSL by glslc, CUDA C++ by NVRTC.
 #include <gtest/gtest.h>
-
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <unistd.h>
-
-#ifdef BACKPLANE_HAS_OPENCL
-#define CL_TARGET_OPENCL_VERSION 120
-#include <CL/cl.h>
-#endif
 
 #include "backplane/sdk/program.hpp"
 #include "codegen/random_program.h"
+#include "compilers.h"
 #include "program_text.h"
 #include "source.h"
 
@@ -61,65 +52,27 @@ std::string batch(const DeviceFacts& facts, std::mt19937& random) {
   return source.finish(body + "KERNEL_END\n", {64, 1, 1}, {1, 1, 1}).source;
 }
 
-TEST(Emission, OpenClCompiles) {
-#ifdef BACKPLANE_HAS_OPENCL
-  cl_uint platforms = 0;
-  cl_platform_id platform = nullptr;
-  cl_device_id device = nullptr;
-  if (clGetPlatformIDs(1, &platform, &platforms) != CL_SUCCESS || platforms == 0 ||
-      clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, nullptr) != CL_SUCCESS) {
-    GTEST_SKIP() << "no OpenCL device";
-  }
-  cl_int status = 0;
-  cl_context context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
-  ASSERT_EQ(status, CL_SUCCESS);
-  std::mt19937 random(7);
+void expect_accepted(const DeviceFacts& facts, Compiler& compiler, uint32_t seed) {
+  if (const std::string reason = compiler.unavailable(); !reason.empty()) GTEST_SKIP() << reason;
+  std::mt19937 random(seed);
   for (int b = 0; b < kBatches; ++b) {
-    const std::string text = batch(facts_of(Dialect::opencl_c, b % 2 == 0), random);
-    const char* data = text.c_str();
-    cl_program program = clCreateProgramWithSource(context, 1, &data, nullptr, &status);
-    if (clBuildProgram(program, 1, &device, "-cl-std=CL1.2 -w", nullptr, nullptr) != CL_SUCCESS) {
-      std::string log(20000, '\0');
-      clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), nullptr);
-      ADD_FAILURE() << "batch " << b << ": " << log.c_str();
-      break;
-    }
-    clReleaseProgram(program);
-  }
-  clReleaseContext(context);
-#else
-  GTEST_SKIP() << "built without OpenCL";
-#endif
-}
-
-TEST(Emission, GlslCompiles) {
-  const std::string compiler = GLSLC;
-  if (compiler.empty()) GTEST_SKIP() << "glslc was not found";
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("backplane-glsl-" + std::to_string(getpid()));
-  std::filesystem::create_directory(folder);
-  std::mt19937 random(8);
-  for (int b = 0; b < kBatches && !HasFailure(); ++b) {
-    std::ofstream(folder / "batch.comp") << batch(facts_of(Dialect::glsl, true), random);
-    const std::string command = compiler + " --target-env=vulkan1.2 -o " + (folder / "batch.spv").string() + " " +
-                                (folder / "batch.comp").string() + " 2> " + (folder / "log").string();
-    if (std::system(command.c_str()) != 0) {
-      std::ifstream log(folder / "log");
-      std::string line, text;
-      for (int i = 0; i < 10 && std::getline(log, line); ++i) text += line + "\n";
-      ADD_FAILURE() << "batch " << b << ":\n" << text;
-    }
-  }
-  std::filesystem::remove_all(folder);
-}
-
-TEST(Emission, CudaTextIsMade) {
-  std::mt19937 random(9);
-  for (int b = 0; b < kBatches; ++b) {
-    const std::string text = batch(facts_of(Dialect::cuda, false), random);
-    EXPECT_NE(text.find("extern \"C\" __global__"), std::string::npos);
+    const std::string text = batch(facts, random);
     // Marks that are left over would be instructions that nobody spelt out.
     for (const char* mark : {"$a", "$b", "$c", "$t", "$i", "$u"}) EXPECT_EQ(text.find(mark), std::string::npos) << mark;
+    ASSERT_EQ(compiler.errors_in(text), "") << "batch " << b;
   }
+}
+
+TEST(Emission, OpenClCompiles) {
+  expect_accepted(facts_of(Dialect::opencl_c, false), *opencl_compiler(), 7);
+}
+TEST(Emission, OpenClForCpuCoresCompiles) {
+  expect_accepted(facts_of(Dialect::opencl_c, true), *opencl_compiler(), 10);
+}
+TEST(Emission, GlslCompiles) { expect_accepted(facts_of(Dialect::glsl, true), *glsl_compiler(), 8); }
+TEST(Emission, CudaCompilesForSm80) { expect_accepted(facts_of(Dialect::cuda, false), *cuda_compiler("sm_80"), 9); }
+TEST(Emission, CudaCompilesForSm90) {
+  expect_accepted(facts_of(Dialect::cuda, false), *cuda_compiler("sm_90"), 11);
 }
 
 }  // namespace

@@ -2,24 +2,14 @@
 // Every variant of matmul, convolution and the operations on rows, for devices of each kind, as text that its dialect's
 // own compiler takes: also those that no machine here can run (GPUs with subgroups or cooperative matrices). GLSL by
 // glslc and spirv-val, OpenCL C by the first OpenCL device there is, CUDA C++ by NVRTC.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <list>
-#include <map>
 #include <set>
 
-#ifdef BACKPLANE_HAS_OPENCL
-#define CL_TARGET_OPENCL_VERSION 120
-#include <CL/cl.h>
-#endif
-
 #include "backplane/codegen/codegen.h"
+#include "compilers.h"
 
 namespace codegen_test {
 namespace {
@@ -176,108 +166,36 @@ bool has(const std::vector<Text>& all, const std::string& prefix) {
   return std::any_of(all.begin(), all.end(), [&](const Text& t) { return t.name.rfind(prefix, 0) == 0; });
 }
 
-class Folder {
- public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("backplane-variants-" + std::to_string(getpid()))) {
-    std::filesystem::create_directory(path_);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
+void expect_accepted(const std::vector<Text>& all, Compiler& compiler) {
+  if (const std::string reason = compiler.unavailable(); !reason.empty()) GTEST_SKIP() << reason;
+  for (const Text& text : all) ASSERT_EQ(compiler.errors_in(text.source), "") << text.name;
+}
 
- private:
-  std::filesystem::path path_;
-};
-
-void compile_glsl(bool cpu_like) {
-  const std::string compiler = GLSLC, validator = SPIRV_VAL;
-  if (compiler.empty()) GTEST_SKIP() << "glslc was not found";
+void expect_glsl_accepted(bool cpu_like) {
   const std::vector<Text> all = texts(facts_of(Dialect::glsl, cpu_like));
   EXPECT_TRUE(has(all, "winograd@m=4")) << "the list does not reach what it is for";
   EXPECT_EQ(has(all, "cooperative@f16"), !cpu_like);
   EXPECT_TRUE(has(all, "tiles@keys") && has(all, "groups@run") && has(all, "group_per_subgroup@held"));
-  const Folder folder;
-  for (const Text& text : all) {
-    std::ofstream(folder / "kernel.comp") << text.source;
-    std::string command =
-        compiler + " --target-env=vulkan1.2 -o " + (folder / "kernel.spv") + " " + (folder / "kernel.comp");
-    if (!validator.empty()) command += " && " + validator + " --target-env vulkan1.2 " + (folder / "kernel.spv");
-    if (std::system(("( " + command + " ) > " + (folder / "log") + " 2>&1").c_str()) == 0) continue;
-    std::ifstream log(folder / "log");
-    std::string line, messages;
-    for (int i = 0; i < 10 && std::getline(log, line); ++i) messages += line + "\n";
-    FAIL() << text.name << ":\n" << messages;
-  }
+  expect_accepted(all, *glsl_compiler());
 }
-TEST(Variants, GlslForGpusCompiles) { compile_glsl(false); }
-TEST(Variants, GlslForCpuCoresCompiles) { compile_glsl(true); }
+TEST(Variants, GlslForGpusCompiles) { expect_glsl_accepted(false); }
+TEST(Variants, GlslForCpuCoresCompiles) { expect_glsl_accepted(true); }
 
-void compile_opencl(bool cpu_like) {
-#ifdef BACKPLANE_HAS_OPENCL
-  cl_uint platforms = 0;
-  cl_platform_id platform = nullptr;
-  cl_device_id device = nullptr;
-  if (clGetPlatformIDs(1, &platform, &platforms) != CL_SUCCESS || platforms == 0 ||
-      clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, nullptr) != CL_SUCCESS) {
-    GTEST_SKIP() << "no OpenCL device";
-  }
-  cl_int status = 0;
-  cl_context context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
-  ASSERT_EQ(status, CL_SUCCESS);
-  for (const Text& text : texts(facts_of(Dialect::opencl_c, cpu_like))) {
-    const char* data = text.source.c_str();
-    cl_program program = clCreateProgramWithSource(context, 1, &data, nullptr, &status);
-    if (clCompileProgram(program, 1, &device, "-cl-std=CL1.2 -w", 0, nullptr, nullptr, nullptr, nullptr) !=
-        CL_SUCCESS) {
-      std::string log(20000, '\0');
-      clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, log.size(), log.data(), nullptr);
-      ADD_FAILURE() << text.name << ": " << log.c_str();
-      break;
-    }
-    clReleaseProgram(program);
-  }
-  clReleaseContext(context);
-#else
-  GTEST_SKIP() << "built without OpenCL";
-#endif
+TEST(Variants, OpenClForGpusCompiles) {
+  expect_accepted(texts(facts_of(Dialect::opencl_c, false)), *opencl_compiler());
 }
-TEST(Variants, OpenClForGpusCompiles) { compile_opencl(false); }
-TEST(Variants, OpenClForCpuCoresCompiles) { compile_opencl(true); }
+TEST(Variants, OpenClForCpuCoresCompiles) {
+  expect_accepted(texts(facts_of(Dialect::opencl_c, true)), *opencl_compiler());
+}
 
-TEST(Variants, CudaCompiles) {
-  void* library = nullptr;
-  for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NVRTC}) {
-    if (library == nullptr && *name != '\0') library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  }
-  if (library == nullptr) GTEST_SKIP() << "NVRTC was not found";
-  // As nvrtc.h declares them; the header need not be there.
-  const auto create =
-      reinterpret_cast<int (*)(void**, const char*, const char*, int, const char* const*, const char* const*)>(
-          dlsym(library, "nvrtcCreateProgram"));
-  const auto compile = reinterpret_cast<int (*)(void*, int, const char* const*)>(dlsym(library, "nvrtcCompileProgram"));
-  const auto destroy = reinterpret_cast<int (*)(void**)>(dlsym(library, "nvrtcDestroyProgram"));
-  const auto log_size = reinterpret_cast<int (*)(void*, size_t*)>(dlsym(library, "nvrtcGetProgramLogSize"));
-  const auto get_log = reinterpret_cast<int (*)(void*, char*)>(dlsym(library, "nvrtcGetProgramLog"));
-  ASSERT_TRUE(create && compile && destroy && log_size && get_log);
+void expect_cuda_accepted(const std::string& architecture) {
   const std::vector<Text> all = texts(facts_of(Dialect::cuda, false));
   EXPECT_TRUE(has(all, "cooperative@f16"));
   EXPECT_TRUE(has(all, "cooperative@bf16"));
-  for (const Text& text : all) {
-    void* program = nullptr;
-    ASSERT_EQ(create(&program, text.source.c_str(), "kernel.cu", 0, nullptr, nullptr), 0);
-    // A real architecture: then ptxas reads the inline assembly, too.
-    const char* options[] = {"--gpu-architecture=sm_80", "--std=c++17"};
-    if (compile(program, 2, options) != 0) {
-      size_t bytes = 0;
-      log_size(program, &bytes);
-      std::string log(bytes, '\0');
-      get_log(program, log.data());
-      ADD_FAILURE() << text.name << ": " << log.substr(0, 2000);
-      destroy(&program);
-      break;
-    }
-    destroy(&program);
-  }
+  expect_accepted(all, *cuda_compiler(architecture));
 }
+TEST(Variants, CudaCompilesForSm80) { expect_cuda_accepted("sm_80"); }
+TEST(Variants, CudaCompilesForSm90) { expect_cuda_accepted("sm_90"); }
 
 }  // namespace
 }  // namespace codegen_test
