@@ -8,13 +8,11 @@
 
 namespace backplane::codegen {
 
-/// Defines ALONG; the kernel's text defines STEP.
-inline void declare_lane_loops(Source& source, bool along, uint32_t width) {
-  const DeviceFacts& facts = source.facts();
-  source.define("ALONG", along);
-  // llvmpipe waits for loads and not for sums, as do lanes that gather; more text would only take longer to compile.
-  source.define("AHEAD", facts.cpu_like && facts.dialect == Dialect::opencl_c && along && width > 1 ? 4 : 1);
-  source.include("lane_loops");
-}
+/// How many rows of `length` elements a work-item should take together: as many as a vector has lanes where that pays,
+/// else 1. `operands` says how many of them are as long as a row.
+int64_t rows_together(const DeviceFacts& facts, bool along, uint32_t width, int64_t length, int64_t operands);
+
+/// Defines ALONG, TOGETHER and what kernels/lane_loops.kernel makes of them; after declare_lanes.
+void declare_lane_loops(Source& source, bool along, uint32_t width, int64_t together = 1);
 
 }  // namespace backplane::codegen

@@ -19,7 +19,6 @@ constexpr std::string_view kOpenClLanes = R"(
 #define AS_LANES(x) BP_JOIN(as_float, WIDTH)(x)
 #define AS_LANES_INT(x) BP_JOIN(as_int, WIDTH)(x)
 #define LANES_LESS(x, limit, yes, no) ((x) < (limit) ? (LANES)(yes) : (no))
-#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define LANES_SUM(v) lanes_sum(v)
 #define LANES_TOP(v) lanes_top(v)
 )";
@@ -44,32 +43,43 @@ constexpr std::string_view kScalarLanes = R"(
 #define LANES_TOP(v) (v)
 )";
 
-// e^x = 2^n e^r with |r| <= log(2) / 2: the polynomial and the two parts of log(2) of Cephes (expf). The rounding to n
-// by adding 1.5 * 2^23 leaves n in the low bits; where a compiler may cancel that sum, floor and a conversion do the
-// same.
+// e^x = 2^n e^r with |r| <= log(2) / 2, e^r = 1 + r + r^2 P(r) by a minimax fit of our own, within 3e-9. One log(2) is
+// enough: its rounding moves x by 3e-9 of itself, a tenth of what the rounding of x does. Rounding to n by adding
+// 1.5 * 2^23 leaves n in the low bits; where a compiler may cancel that sum, floor and a conversion do the same.
+// For x <= 0 the 127 that 2^n wants is part of that sum, and x = -88, where n becomes -127, makes 2^n zero.
 constexpr std::string_view kExp = R"(
-FN LANES lanes_exp(LANES x) {
 #if defined(BP_ROUND_BY_SUM)
-  LANES shifted = FMA(x, LANES_OF(1.44269504f), LANES_OF(12582912.0f));
-  LANES n = shifted - LANES_OF(12582912.0f);
+#define BP_ROUNDED(shifted, n, exponent, bias) \
+  LANES shifted = FMA(x, LANES_OF(1.44269504f), LANES_OF(12582912.0f + TO_FLOAT(bias))); \
+  LANES n = shifted - LANES_OF(12582912.0f + TO_FLOAT(bias)); \
   LANES_INT exponent = AS_LANES_INT(shifted) << 23;
 #else
-  LANES n = floor(FMA(x, LANES_OF(1.44269504f), LANES_OF(0.5f)));
-  LANES_INT exponent = LANES_INT(n) << 23;
+#define BP_ROUNDED(shifted, n, exponent, bias) \
+  LANES n = floor(FMA(x, LANES_OF(1.44269504f), LANES_OF(0.5f))); \
+  LANES_INT exponent = (LANES_INT(n) + bias) << 23;
 #endif
-  LANES r = FMA(n, LANES_OF(-0.693359375f), x);
-  r = FMA(n, LANES_OF(2.12194440e-4f), r);
-  LANES p = FMA(LANES_OF(1.9875691500e-4f), r, LANES_OF(1.3981999507e-3f));
-  p = FMA(p, r, LANES_OF(8.3334519073e-3f));
-  p = FMA(p, r, LANES_OF(4.1665795894e-2f));
-  p = FMA(p, r, LANES_OF(1.6666665459e-1f));
-  p = FMA(p, r, LANES_OF(5.0000001201e-1f));
-  p = FMA(p, r * r, r) + LANES_OF(1.0f);
-  LANES e = AS_LANES(AS_LANES_INT(p) + exponent);
+FN LANES lanes_exp_rest(LANES x, LANES n) {
+  LANES r = FMA(n, LANES_OF(-0.693147181f), x);
+  LANES p = FMA(LANES_OF(1.381453871e-3f), r, LANES_OF(8.368745741e-3f));
+  p = FMA(p, r, LANES_OF(4.166839085e-2f));
+  p = FMA(p, r, LANES_OF(1.666652039e-1f));
+  p = FMA(p, r, LANES_OF(4.999999343e-1f));
+  p = FMA(p, r, LANES_OF(1.0f));
+  return FMA(p, r, LANES_OF(1.0f));
+}
+FN LANES lanes_exp(LANES x) {
+  BP_ROUNDED(shifted, n, exponent, 0)
+  LANES e = AS_LANES(AS_LANES_INT(lanes_exp_rest(x, n)) + exponent);
   e = LANES_LESS(x, -87.33654f, 0.0f, e);
   return LANES_LESS(LANES_OF(88.72283f), x, INF, e);
 }
+FN LANES lanes_exp_down(LANES x) {
+  x = LANES_LESS(x, -88.0f, -88.0f, x);
+  BP_ROUNDED(shifted, n, power, 127)
+  return lanes_exp_rest(x, n) * AS_LANES(power);
+}
 #define LANES_EXP(v) lanes_exp(v)
+#define LANES_EXP_DOWN(v) lanes_exp_down(v)
 )";
 
 /// Folds halves of an OpenCL vector: "sum" or "top" of `width` lanes.
@@ -88,12 +98,15 @@ std::string fold(std::string_view name, uint32_t width, std::string_view open, s
 void declare_functions(Source& source, uint32_t width, uint32_t dtype) {
   if (dtype == BP_F64)
     return source.text(
-        "#define LANES_EXP(v) exp(v)\n#define REAL_EXP(v) exp(v)\n#define REAL_LOG(v) log(v)\n#define LANES_LOG(v) "
-        "log(v)");
+        "#define LANES_EXP(v) exp(v)\n#define LANES_EXP_DOWN(v) exp(v)\n#define REAL_EXP(v) exp(v)\n"
+        "#define REAL_LOG(v) log(v)\n#define LANES_LOG(v) log(v)");
   source.include("scalar_exp");
   source.include("scalar_log");
   source.text("#define REAL_EXP(v) s_exp(v)\n#define REAL_LOG(v) s_log(v)");
-  if (width == 1) return source.text("#define LANES_EXP(v) s_exp(v)\n#define LANES_LOG(v) s_log(v)");
+  if (width == 1) {
+    return source.text(
+        "#define LANES_EXP(v) s_exp(v)\n#define LANES_EXP_DOWN(v) s_exp(v)\n#define LANES_LOG(v) s_log(v)");
+  }
   if (source.facts().dialect == Dialect::glsl) {
     source.text("#define LANES_LOG(v) vec4(s_log((v).x), s_log((v).y), s_log((v).z), s_log((v).w))");
   } else {
@@ -117,8 +130,9 @@ void declare_lanes(Source& source, uint32_t width, uint32_t dtype) {
   } else if (source.facts().dialect == Dialect::glsl) {
     source.text(kGlslLanes);
   } else {
+    source.text("#define LANES_LARGER(a, b) ((a) > (b) ? (a) : (b))");
     source.text(fold("sum", width, "(", " + "));
-    source.text(fold("top", width, "fmax(", ", "));
+    source.text(fold("top", width, "LANES_LARGER(", ", "));
     source.text(kOpenClLanes);
   }
   declare_functions(source, width, dtype);

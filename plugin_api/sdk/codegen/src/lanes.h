@@ -9,6 +9,7 @@
 //   LANES_LARGER(a, b)        the larger of each lane; with NaN either may come out
 //   LANES_SUM(v) LANES_TOP(v) a REAL: all lanes added, the largest lane
 //   LANES_EXP(v)              e^x; NaN stays NaN; below the least normal number 0
+//   LANES_EXP_DOWN(v)         the same for v <= 0, in fewer steps
 //   LANES_LOG(v) REAL_EXP(x) REAL_LOG(x)
 //
 // and declare_lane_access, for a buffer declared as `x`

@@ -139,7 +139,10 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
   kept.strides.push_back(first_lane);
   declare_walk(source, "KEPT", kept);
   declare_walk(source, "INSIDE", inside);
-  declare_lane_loops(source, form.along, form.width);
+  const int64_t together = phase == 0 && g.step == NormalizeStep::normalize
+                               ? rows_together(g.facts, form.along, form.width, g.inside.count, 2)
+                               : 1;
+  declare_lane_loops(source, form.along, form.width, together);
   const int64_t units = bundles * (phase == 0 || folds_only(g, phase) ? 1 : form.parts);
   int64_t per_item = 1;
   if (form.carriers != 0) {
@@ -148,6 +151,7 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
     const int64_t elements = g.inside.count / form.parts * (form.along ? 1 : form.width);
     per_item = std::clamp<int64_t>(kItemElements / std::max<int64_t>(1, elements), 1,
                                    std::max<int64_t>(1, units / (4 * g.facts.compute_units)));
+    per_item = (per_item + together - 1) / together * together;
   }
   source.param("units", units);
   source.param("units_per_item", per_item);

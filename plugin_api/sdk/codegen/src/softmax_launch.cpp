@@ -64,7 +64,10 @@ Launch build_items(const SoftmaxRows& rows, const SoftmaxForm& form, int phase) 
   }
   walk.strides.push_back(first_lane);
   declare_walk(source, "ROWS", walk);
-  declare_lane_loops(source, form.along, form.width);
+  const int64_t together = phase == 0 && !form.online ? rows_together(rows.facts, form.along, form.width, rows.n,
+                                                                      static_cast<int64_t>(rows.names.size()))
+                                                      : 1;
+  declare_lane_loops(source, form.along, form.width, together);
   source.define("KEEP", !form.online && phase == 0 && rows.facts.cpu_like && compute_dtype(rows.dtype) == rows.dtype &&
                             rows.op.code == BP_OP_SOFTMAX);
   const int64_t length = phase == 0 ? rows.n : rows.n / form.parts;
@@ -73,7 +76,7 @@ Launch build_items(const SoftmaxRows& rows, const SoftmaxForm& form, int phase) 
     per_item = std::min(kItemElements / std::max<int64_t>(1, length * (form.along ? 1 : form.width)),
                         units / (4 * rows.facts.compute_units));
   }
-  per_item = std::max<int64_t>(1, per_item);
+  per_item = (std::max<int64_t>(1, per_item) + together - 1) / together * together;
   source.param("units", units);
   source.param("units_per_item", per_item);
   const LinearGrid grid = linear_grid((units + per_item - 1) / per_item, rows.facts, form.group);
