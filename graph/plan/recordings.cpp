@@ -2,6 +2,7 @@
 #include "plan/recordings.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace backplane::graph {
 
@@ -62,11 +63,26 @@ void Recordings::make_room() {
   entries_.erase(oldest);
 }
 
-void Recordings::clear(std::string_view prefix) {
+template <class Condition>
+void Recordings::drop(Condition condition) {
   if (entries_.empty()) return;
   bp_error ignored = host::make_error();
   device_.queues().finish(queue_, &ignored);
-  std::erase_if(entries_, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+  std::erase_if(entries_, [&](const auto& entry) { return condition(entry.first); });
+}
+
+void Recordings::clear(std::string_view prefix) {
+  drop([&](const std::string& key) { return key.starts_with(prefix); });
+}
+
+void Recordings::forget(const bp_buffer* buffer) {
+  const auto names = [&](const std::string& key) {
+    for (size_t at = 0; at + sizeof(buffer) <= key.size(); at += sizeof(buffer)) {
+      if (std::memcmp(key.data() + at, &buffer, sizeof(buffer)) == 0) return true;
+    }
+    return false;
+  };
+  if (std::any_of(entries_.begin(), entries_.end(), [&](const auto& entry) { return names(entry.first); })) drop(names);
 }
 
 }  // namespace backplane::graph

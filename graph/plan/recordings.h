@@ -21,11 +21,14 @@ class Recordings {
   Recordings(host::Device& device, bp_queue* queue) : device_(device), queue_(queue) {}
 
   /// Runs `enqueue`, which puts one execution into the queue, or replays what it put there before. `key` names the plan
-  /// and every buffer that the execution touches. True when it was a replay.
+  /// and every buffer that the execution touches, each by its address at a multiple of 8 bytes. True when it was a
+  /// replay.
   bool run(const std::string& key, const std::function<void()>& enqueue);
 
   /// Waits for pending replays, then drops every recording whose key begins with `prefix`.
   void clear(std::string_view prefix = {});
+  /// The same with those whose key names `buffer`.
+  void forget(const bp_buffer* buffer);
 
  private:
   struct Entry {
@@ -34,6 +37,8 @@ class Recordings {
   };
   static constexpr size_t kMost = 64;
 
+  template <class Condition>
+  void drop(Condition condition);
   void record(Entry& entry, const std::function<void()>& enqueue);
   bool replay(const Entry& entry);
   void make_room();

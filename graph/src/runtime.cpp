@@ -67,7 +67,13 @@ struct Stream::Caches {
 Storage::Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes)
     : stream_(std::move(stream)), buffer_(buffer), bytes_(bytes) {}
 
-Storage::~Storage() { stream_->release(buffer_, bytes_); }
+Storage::Storage(StreamPtr stream, host::Buffer borrowed, uint64_t bytes)
+    : stream_(std::move(stream)), buffer_(borrowed.get()), bytes_(bytes), borrowed_(std::move(borrowed)) {}
+
+Storage::~Storage() {
+  if (borrowed_) stream_->retire(buffer_);
+  else stream_->release(buffer_, bytes_);
+}
 
 StreamPtr Stream::of(const host::DevicePtr& device) {
   static std::mutex mutex;
@@ -143,6 +149,20 @@ void Stream::release(bp_buffer* buffer, uint64_t bytes) {
   }
   settle();
   device_->memory().free(buffer);
+}
+
+void Stream::retire(bp_buffer* buffer) {
+  const std::lock_guard lock(mutex_);
+  if (recordings_ != nullptr) recordings_->forget(buffer);
+  // An event waits without taking the report of a failure away from the next call that waits.
+  const bp_queue_api& api = device_->queues();
+  bp_event* done = nullptr;
+  if (api.event_create(device_->handle(), &done, nullptr) < 0) {
+    api.finish(queue_.get(), nullptr);
+    return;
+  }
+  if (api.event_record(queue_.get(), done, nullptr) >= 0) api.event_sync(done, UINT64_MAX, nullptr);
+  api.event_destroy(done);
 }
 
 void Stream::settle() {

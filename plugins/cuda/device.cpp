@@ -78,6 +78,30 @@ std::unique_ptr<Buffer> Device::import_host(void* data, uint64_t bytes, uint32_t
   return std::make_unique<Buffer>(data, bytes);
 }
 
+sdk::DlpackPlace Device::dlpack_place(const Buffer& buffer) const {
+  if (buffer.host != nullptr) return {{kDLCUDAHost, 0}, buffer.host};
+  return {{kDLCUDA, entry_.handle}, reinterpret_cast<void*>(buffer.address)};  // the driver's device is its ordinal
+}
+
+std::unique_ptr<Buffer> Device::import_dlpack(DLDevice where, void* data, uint64_t bytes) {
+  const Current current = enter();
+  const bool here = where.device_type == kDLCUDA && where.device_id == entry_.handle;
+  if (!here && where.device_type != kDLCUDAHost && where.device_type != kDLCUDAManaged) {
+    throw sdk::Failure(BP_E_UNSUPPORTED, "[cuda] the tensor is on " + sdk::dlpack_name(where) + ", this is CUDA device " +
+                                             std::to_string(entry_.handle) + "; copy it there first");
+  }
+  // The driver knows what it allocated, and by which address this device reaches it.
+  const auto at = reinterpret_cast<CUdeviceptr>(data);
+  CUdeviceptr address = 0;
+  const CUresult code = cu().PointerGetAttribute(&address, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, at);
+  if (code == CUDA_ERROR_INVALID_VALUE) {
+    throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[cuda] the tensor says that it is on " + sdk::dlpack_name(where) +
+                                                  ", but this device cannot reach its address");
+  }
+  check(code, "cuPointerGetAttribute");
+  return std::make_unique<Buffer>(address, bytes);
+}
+
 bp_memory_usage Device::usage() const {
   const Current current = enter();
   size_t free = 0, total = 0;

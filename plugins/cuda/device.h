@@ -27,6 +27,8 @@ class Device {
 
   std::unique_ptr<Buffer> alloc(uint64_t bytes, uint32_t kind);
   std::unique_ptr<Buffer> import_host(void* data, uint64_t bytes, uint32_t access);
+  sdk::DlpackPlace dlpack_place(const Buffer& buffer) const;
+  std::unique_ptr<Buffer> import_dlpack(DLDevice where, void* data, uint64_t bytes);
   bp_memory_usage usage() const;
   std::unique_ptr<Queue> create_queue();
   std::unique_ptr<Event> create_event();

@@ -59,7 +59,7 @@ Buffer::Buffer(void* data, uint64_t size)
 
 Buffer::~Buffer() {
   if (pool_ != nullptr) pool_->give(range_);
-  else unregister();
+  else if (context_ != nullptr) unregister();
 }
 
 std::shared_ptr<devicekit::Pool> make_pool(uint64_t cap, uint64_t largest) {

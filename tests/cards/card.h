@@ -23,6 +23,7 @@ struct CardFacts {
   bool offers_everything;
   /// Compiling a kernel takes long: of products of layouts, dtypes and shapes every n-th case is run. 1: all.
   uint32_t one_case_in;
+  bool offers_dlpack = false;  ///< its memory has addresses
 };
 const CardFacts& card_facts();
 

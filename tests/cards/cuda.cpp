@@ -13,7 +13,7 @@ const CardFacts& card_facts() {
   const bool real = std::getenv("BACKPLANE_TEST_GPU") != nullptr;
   static const CardFacts facts{"cuda", CARD_PLUGIN,
                                real ? std::map<std::string, std::string>{} : emulated,
-                               true, 40};
+                               true, 40, true};
   return facts;
 }
 

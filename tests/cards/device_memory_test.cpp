@@ -55,5 +55,12 @@ TEST(DeviceMemory, HostMemoryIsUsedInPlace) {
   card.memory->free(imported);
 }
 
+TEST(DeviceMemory, IsLentWhereItHasAddresses) {
+  const auto* interop = card_under_test().interface<bp_interop_api>(BP_INTERFACE_INTEROP);
+  ASSERT_NE(interop, nullptr);
+  EXPECT_EQ(interop->dlpack_export != nullptr, card_facts().offers_dlpack);
+  EXPECT_EQ(interop->dlpack_import != nullptr, card_facts().offers_dlpack);
+}
+
 }  // namespace
 }  // namespace card_test

@@ -131,5 +131,32 @@ TEST_F(Replay, NothingRecordedOutlivesItsMemory) {
   EXPECT_EQ(since("outlived"), 0);
 }
 
+TEST_F(Replay, BorrowedMemoryTakesItsRecordingsAlongAndNoOthers) {
+  const auto plan = three_launches();
+  const Bound own = on_device(test::random_literal(kRow, random_, false));
+  Literal theirs = test::random_literal(kRow, random_, false);
+  int64_t shape[] = {8};
+  int given_back = 0;
+  DLManagedTensorVersioned tensor{};
+  tensor.version = {DLPACK_MAJOR_VERSION, 0};
+  tensor.dl_tensor = {theirs.bytes.data(), {kDLCPU, 0}, 1, {kDLFloat, 32, 1}, shape, nullptr, 0};
+  tensor.manager_ctx = &given_back;
+  tensor.deleter = [](DLManagedTensorVersioned* self) { ++*static_cast<int*>(self->manager_ctx); };
+  host::Received received = stream_->device()->dlpack_import(&tensor);
+  Bound borrowed{std::make_shared<Storage>(stream_, std::move(received.buffer), theirs.bytes.size()), kRow, dense_layout(kRow.shape)};
+  for (int run = 0; run < 4; ++run) {
+    plan->run(std::span(&own, 1));
+    plan->run(std::span(&borrowed, 1));
+  }
+  const double made = since("recorded"), gone = since("destroyed");
+  EXPECT_GE(made, 2);
+  EXPECT_EQ(given_back, 0);
+  borrowed = {};
+  EXPECT_EQ(given_back, 1);
+  EXPECT_GT(since("destroyed"), gone);
+  EXPECT_LT(since("destroyed"), made) << "those of other buffers stay";
+  EXPECT_EQ(since("outlived"), 0);
+}
+
 }  // namespace
 }  // namespace backplane::graph

@@ -17,7 +17,13 @@
 #include "backplane/device.h"
 #include "backplane/graph/types.h"
 
+struct DLManagedTensor;           // backplane/dlpack.h, or DLPack's own header
+struct DLManagedTensorVersioned;
+
 namespace backplane {
+
+/// Whether another library gets a tensor's own memory, which it must not write to, or a copy that is its alone.
+enum class Lend { memory, copy };
 
 struct TensorImpl;  // frontend/src/tensor_impl.h
 
@@ -37,6 +43,12 @@ class Tensor {
   }
   /// From the bytes of a dense tensor of any dtype.
   static Tensor from_bytes(std::span<const std::byte> bytes, const Type& type, const Device& device = default_device());
+
+  /// A tensor of another library as a value of ours, in the same memory: nobody writes there any more, and all work on it
+  /// is finished. The deleter is called when nothing uses the memory any longer; when this throws, the tensor remains
+  /// the caller's. Throws Error when `device` does not reach that memory or the dtype is none of ours.
+  static Tensor from_dlpack(DLManagedTensorVersioned* tensor, const Device& device = default_device(), Here here = {});
+  static Tensor from_dlpack(DLManagedTensor* tensor, const Device& device = default_device(), Here here = {});
 
   bool defined() const { return impl_ != nullptr; }
   const Type& type() const;
@@ -58,6 +70,13 @@ class Tensor {
   std::vector<std::byte> to_bytes(Here here = {}) const;
   /// "f32[2,3] {{1, 2, 3}, {4, 5, 6}}", large tensors shortened.
   std::string to_string() const;
+
+  // For other libraries of this process (docs/dlpack.md). Waits for the value; the receiver calls the deleter. Throws Error
+  // where the device's memory has no address.
+  /// In place, marked read-only; a copy where the strides run backwards or `lend` says so.
+  DLManagedTensorVersioned* to_dlpack(Lend lend = Lend::memory, Here here = {}) const;
+  /// For receivers of DLPack before 1.0, which cannot be told that they must not write: hence a copy unless asked.
+  DLManagedTensor* to_dlpack_unversioned(Lend lend = Lend::copy, Here here = {}) const;
 
   Tensor to(const Device& device) const;
   Tensor to(DType dtype, Here here = {}) const;

@@ -30,6 +30,11 @@ T* made(T* handle, const std::string& where) {
   return handle;
 }
 
+[[noreturn]] void refuse_dlpack(const Device& device) {
+  throw Error(BP_E_UNSUPPORTED, "[" + device.name() + "] this device has no memory that other libraries could address; " +
+                                    "copy to a device that has, such as 'cpu'");
+}
+
 }  // namespace
 
 Device::Device(std::shared_ptr<Plugin> plugin, const bp_device_info& info, std::string name)
@@ -137,6 +142,31 @@ void Device::upload(const Queue& queue, bp_view target, const void* source, uint
 void Device::download(const Queue& queue, void* target, bp_view source, uint64_t bytes) {
   bp_error error = make_error();
   check(queue_.download(queue.get(), target, source, bytes, &error), error, call(*this, "download"));
+}
+
+Received Device::dlpack_import(DLManagedTensorVersioned* tensor) {
+  if (interop_.dlpack_import == nullptr) refuse_dlpack(*this);
+  const std::string where = call(*this, "import");
+  bp_error error = make_error();
+  bp_buffer* buffer = nullptr;
+  Received received;
+  check(interop_.dlpack_import(handle_, tensor, &buffer, &received.offset, &received.desc, &error), error, where);
+  received.buffer = {made(buffer, where), memory_.free, shared_from_this()};
+  return received;
+}
+
+DLManagedTensorVersioned* Device::dlpack_export(bp_view view, const bp_tensor_desc& desc, std::shared_ptr<void> lent) {
+  if (interop_.dlpack_export == nullptr) refuse_dlpack(*this);
+  using Lent = std::pair<std::shared_ptr<void>, DevicePtr>;  // the loan may outlive everything else of the device
+  auto held = std::make_unique<Lent>(std::move(lent), shared_from_this());
+  const auto released = [](void* context) { delete static_cast<Lent*>(context); };
+  bp_error error = make_error();
+  DLManagedTensorVersioned* tensor = nullptr;
+  check(interop_.dlpack_export(handle_, view, &desc, released, held.get(), &tensor, &error), error,
+        call(*this, "export"));
+  made(tensor, call(*this, "export"));
+  held.release();  // NOLINT: `released` deletes it
+  return tensor;
 }
 
 void Device::finish(const Queue& queue) {

@@ -247,6 +247,14 @@ CUresult cuMemHostGetDevicePointer(CUdeviceptr* out, void* data, unsigned) {
   return CUDA_SUCCESS;
 }
 
+CUresult cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdeviceptr address) {
+  CALL("cuPointerGetAttribute");
+  NEED(attribute == CU_POINTER_ATTRIBUTE_DEVICE_POINTER);
+  NEED(inside(allocations, pointer(address), 1) || inside(pinned, pointer(address), 1));
+  std::memcpy(out, &address, sizeof(address));
+  return CUDA_SUCCESS;
+}
+
 static bool reachable(CUdeviceptr address, size_t bytes) {
   return inside(allocations, pointer(address), bytes) || inside(pinned, pointer(address), bytes);
 }

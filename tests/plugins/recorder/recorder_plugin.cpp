@@ -41,7 +41,6 @@ struct Buffer : sdk::HostBuffer {
   ~Buffer() {
     const std::lock_guard lock(recordings_mutex);
     for (const Recording* recording : recordings) counts[kOutlived] += recording->names(this);
-    std::free(data);
   }
 };
 
@@ -76,9 +75,15 @@ struct Device : sdk::HostDevice {
     buffer->bytes = bytes;
     buffer->data = static_cast<char*>(std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment));
     if (buffer->data == nullptr) throw_out_of_memory(bytes);
+    buffer->release = [](void* data, uint64_t) { std::free(data); };
     return buffer;
   }
-  std::unique_ptr<Buffer> import_host(void*, uint64_t, uint32_t) { throw sdk::Failure(BP_E_UNSUPPORTED, "[recorder] no"); }
+  std::unique_ptr<Buffer> import_host(void* data, uint64_t bytes, uint32_t) {
+    auto buffer = std::make_unique<Buffer>();
+    buffer->data = static_cast<char*>(data);
+    buffer->bytes = bytes;
+    return buffer;
+  }
   std::unique_ptr<Queue> create_queue() { return std::make_unique<Queue>(); }
   void query(const bp_op& op, sdk::Support& support) {
     op.code == BP_OP_POINTWISE ? support.yes() : support.no("only pointwise");

@@ -24,10 +24,12 @@ class Recordings;
 class Stream;
 using StreamPtr = std::shared_ptr<Stream>;
 
-/// A block of device memory; returns to its stream's pool with the last reference.
+/// A block of device memory; returns to its stream's pool with the last reference, or to whoever lent it.
 class Storage {
  public:
   Storage(StreamPtr stream, bp_buffer* buffer, uint64_t bytes);
+  /// Memory of somebody else: freed with the last reference, once the queue is done with it. Never written to.
+  Storage(StreamPtr stream, host::Buffer borrowed, uint64_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -39,6 +41,7 @@ class Storage {
   StreamPtr stream_;
   bp_buffer* buffer_;
   uint64_t bytes_;
+  host::Buffer borrowed_;  ///< empty: the buffer is the pool's
 };
 using StoragePtr = std::shared_ptr<Storage>;
 
@@ -97,6 +100,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
  private:
   friend class Storage;
   void release(bp_buffer* buffer, uint64_t bytes);
+  /// Waits until nothing that is queued or recorded uses the buffer.
+  void retire(bp_buffer* buffer);
   /// Waits until nothing that is queued uses memory, and drops what is recorded: it may go back to the device then.
   void settle();
   // What the public functions do with operations that have the stream's policy.

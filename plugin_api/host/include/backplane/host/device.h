@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "backplane/dlpack.h"
 #include "backplane/host/error.h"
 #include "backplane/plugin.h"
 
@@ -91,6 +92,13 @@ struct Variant {
   double prior = 0;
 };
 
+/// Somebody else's memory as a buffer, which keeps the tensor that was received; where in it the elements lie.
+struct Received {
+  Buffer buffer;
+  uint64_t offset = 0;  ///< bytes to element (0, ..., 0)
+  bp_tensor_desc desc{};
+};
+
 class Plugin;  // a loaded library; outlives its devices
 
 class Device : public std::enable_shared_from_this<Device> {
@@ -127,6 +135,10 @@ class Device : public std::enable_shared_from_this<Device> {
   void upload(const Queue& queue, bp_view target, const void* source, uint64_t bytes, bool stable = false);
   void download(const Queue& queue, void* target, bp_view source, uint64_t bytes);
   void finish(const Queue& queue);
+  /// DLPack, where the device's memory can be addressed; else the Error says that it cannot. Work on the elements has
+  /// to be finished. Ownership of `tensor` moves on success only; `lent` is held until the receiver calls the deleter.
+  Received dlpack_import(DLManagedTensorVersioned* tensor);
+  DLManagedTensorVersioned* dlpack_export(bp_view view, const bp_tensor_desc& desc, std::shared_ptr<void> lent);
 
  private:
   std::shared_ptr<Plugin> plugin_;

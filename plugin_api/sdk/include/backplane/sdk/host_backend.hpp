@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "backplane/sdk/dlpack.hpp"
 #include "backplane/sdk/error.hpp"
 
 namespace backplane::sdk {
@@ -24,6 +25,7 @@ struct HostBuffer {
   uint64_t bytes = 0;
   std::atomic<uint64_t>* used = nullptr;  // the device's count of bytes held
   void (*release)(void* data, uint64_t bytes) = nullptr;
+  Lent lent;  // imported by DLPack
 
   HostBuffer() = default;
   HostBuffer(const HostBuffer&) = delete;
@@ -163,6 +165,7 @@ class HostDevice {
     buffer->bytes = bytes;
     return buffer;
   }
+  DlpackPlace dlpack_place(const HostBuffer& buffer) { return {{kDLCPU, 0}, buffer.data}; }
   bp_memory_usage usage() const {
     return {sizeof(bp_memory_usage), 0, used_.load(std::memory_order_relaxed), 0};
   }

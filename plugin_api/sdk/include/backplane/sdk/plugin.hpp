@@ -23,7 +23,9 @@
 //     void variants(const bp_op& op, std::vector<bp_variant>& list);  // optional: one called "default"
 //     std::unique_ptr<Kernel> prepare(const bp_op& op, const char* variant);  // NULL = the default one
 //     std::unique_ptr<Buffer> import_host(void*, uint64_t, uint32_t);         // optional, bp.interop
-//     void* native(void* handle, uint32_t what);                              // optional, bp.interop
+//     sdk::DlpackPlace dlpack_place(const Buffer&);  // optional, bp.interop: DLPack, if Buffer has `sdk::Lent lent`
+//     std::unique_ptr<Buffer> import_dlpack(DLDevice, void*, uint64_t);       // else import_host gets the host's memory
+//     static void* native(void* handle, uint32_t what);                       // optional, bp.interop
 //     std::vector<bp_metric> sample();                                        // optional, bp.telemetry
 //     std::unique_ptr<Timer> create_timer(uint32_t stamps);                   // optional, bp.timing, with
 //     bp_timing_info timing_info();
@@ -44,6 +46,7 @@
 #include "backplane/sdk/answers.hpp"
 #include "backplane/sdk/negotiate.hpp"
 #include "backplane/sdk/op.hpp"
+#include "backplane/sdk/plugin_interop.hpp"
 #include "backplane/sdk/plugin_timing.hpp"
 #include "backplane/sdk/validate.hpp"
 
@@ -309,22 +312,7 @@ struct Thunks {
     if constexpr (kHasCapture) delete reinterpret_cast<RecordingOf<Queue>*>(recording);
   }
 
-  // bp.interop and bp.telemetry
-  static bp_status import_host(bp_device* device, void* data, uint64_t bytes, uint32_t access, bp_buffer** out,
-                               bp_error* error) noexcept {
-    return guard(error, [&] {
-      need(device != nullptr && data != nullptr && out != nullptr, "[import_host] device, data or out is NULL");
-      if constexpr (requires { of(device).import_host(data, bytes, access); }) {
-        give(out, of(device).import_host(data, bytes, access));
-      }
-    });
-  }
-  static bp_status native(void* handle, uint32_t what, void** out, bp_error* error) noexcept {
-    return guard(error, [&] {
-      need(handle != nullptr && out != nullptr, "[native] handle or out is NULL");
-      if constexpr (requires { Device::native(handle, what); }) *out = Device::native(handle, what);
-    });
-  }
+  // bp.telemetry
   static bp_status sample(bp_device* device, bp_metric* metrics, uint32_t stride, uint32_t capacity, uint32_t* count,
                           bp_error* error) noexcept {
     return guard(error, [&]() -> bp_status {
@@ -336,8 +324,6 @@ struct Thunks {
   }
 
   static constexpr bool kHasUsage = requires(Device& d) { d.usage(); };
-  static constexpr bool kHasImport = requires(Device& d) { d.import_host(nullptr, 0, 0); };
-  static constexpr bool kHasNative = requires { Device::native(nullptr, 0); };
   static constexpr bool kHasTelemetry = requires(Device& d) { d.sample(); };
   static constexpr bool kHasTiming = requires(Device& d) { d.create_timer(0u); };
 
@@ -348,9 +334,6 @@ struct Thunks {
       create_event, destroy_event, record, wait, sync};
   static constexpr bp_kernels_api kKernels{sizeof(bp_kernels_api), BP_VERSION(1, 0), query, variants, prepare, enqueue,
                                            destroy_kernel};
-  static constexpr bp_interop_api kInterop{
-      sizeof(bp_interop_api), BP_VERSION(1, 0), kHasImport ? import_host : nullptr, nullptr, nullptr, nullptr, nullptr,
-      kHasNative ? native : nullptr};
   static constexpr bp_capture_api kCapture{sizeof(bp_capture_api), BP_VERSION(1, 0), begin_capture, end_capture, replay,
                                            destroy_recording};
   static constexpr bp_telemetry_api kTelemetry{sizeof(bp_telemetry_api), BP_VERSION(1, 0), sample};
@@ -363,7 +346,7 @@ struct Thunks {
     else if (wanted == BP_INTERFACE_QUEUE) table = &kQueue;
     else if (wanted == BP_INTERFACE_KERNELS) table = &kKernels;
     else if (wanted == BP_INTERFACE_CAPTURE && kHasCapture) table = &kCapture;
-    else if (wanted == BP_INTERFACE_INTEROP && (kHasImport || kHasNative)) table = &kInterop;
+    else if (wanted == BP_INTERFACE_INTEROP && InteropThunks<Device>::kOffered) table = &InteropThunks<Device>::kTable;
     else if (wanted == BP_INTERFACE_TELEMETRY && kHasTelemetry) table = &kTelemetry;
     if constexpr (kHasTiming) {
       if (wanted == BP_INTERFACE_TIMING) table = &TimingThunks<Device>::kTable;
