@@ -2,15 +2,16 @@
 #include "ceilings.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <functional>
 #include <map>
+#include <set>
 
 #include "backplane/autotune/race.h"
-#include "backplane/sdk/walk.h"
+#include "backplane/host/error.h"
 #include "busy.h"
-#include "case.h"
+#include "ceiling_probes.h"
 #include "fill_row.h"
-#include "kernels.h"
 
 namespace backplane::bench {
 
@@ -19,204 +20,181 @@ namespace {
 using report::Ceiling;
 using report::CeilingKind;
 
-constexpr int64_t kWorkingSets[] = {256 << 10, 4 << 20, 64 << 20, 512 << 20};  // bytes, read and written together
-constexpr int64_t kLargestOnHost = 64 << 20;
-constexpr int64_t kLongLaunchNs = 10'000'000;  // larger problems of a kind are left out: they would take minutes
-constexpr int64_t kChainElements[] = {64 << 10, 1 << 20, 16 << 20};
-constexpr int kChains = 4, kChainLength = 7;  // 4 x 7 multiply-adds: two instructions each, below the 64 of a program
+// Bytes, read and written together.
+constexpr int64_t kWorkingSets[] = {64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 512 << 20};
+constexpr int64_t kScouted[] = {256 << 10, 4 << 20};  // where all kernels and variants are looked at
+constexpr int64_t kAllKernelsUpTo = 4 << 20;          // beyond, only the fastest of each kind: filling memory takes long
+constexpr int64_t kLargestOnHost = 256 << 20;
+constexpr int64_t kLongLaunchNs = 20'000'000;  // larger problems of a kind are left out: they would take minutes
+constexpr int64_t kElements[] = {64 << 10, 1 << 20, 16 << 20};
+constexpr size_t kKept = 2;        // kernels of each kind that are measured, of those that were looked at together
+constexpr double kShown = 0.1;     // the percentile of the times that is the ceiling
+constexpr int kParts = 64;         // of the time for a device: one for each tuning, two for each measurement
 
-bp_tensor_desc line_of(int64_t elements, DType dtype) {
-  const Type type{dtype, {elements}};
-  return to_desc(type, dense_layout(type.shape));
-}
-
-/// y[i] = f(x[i]) by `instrs`; without them a copy, without inputs a constant.
-host::KernelOp pointwise(int64_t elements, DType dtype, uint32_t inputs, std::vector<bp_instr> instrs) {
-  host::KernelOp op;
-  op.code = BP_OP_POINTWISE, op.name = "pointwise";
-  op.inputs.assign(inputs, line_of(elements, dtype));
-  op.outputs = {line_of(elements, dtype)};
-  op.program_inputs = inputs;
-  op.program_outputs = {static_cast<uint16_t>(inputs + instrs.size() - 1)};
-  op.instrs = std::move(instrs);
-  return op;
-}
-
-bp_instr instruction(uint16_t code, DType dtype, size_t a, size_t b) {
-  bp_instr result{};
-  result.code = code, result.dtype = static_cast<uint16_t>(dtype);
-  result.a = static_cast<uint16_t>(a), result.b = static_cast<uint16_t>(b);
-  return result;
-}
-
-/// Chains c = c x + x that do not wait for one another, and their sum.
-host::KernelOp multiply_add_chains(int64_t elements, DType dtype) {
-  std::vector<bp_instr> program;
-  const auto add = [&](uint16_t code, size_t a, size_t b) {
-    program.push_back(instruction(code, dtype, a, b));
-    return program.size();  // value 0 is the input
-  };
-  size_t ends[kChains] = {};
-  for (int step = 0; step < kChainLength; ++step) {
-    for (size_t& end : ends) end = add(BP_S_ADD, add(BP_S_MUL, end, 0), 0);
-  }
-  size_t sum = ends[0];
-  for (int i = 1; i < kChains; ++i) sum = add(BP_S_ADD, sum, ends[i]);
-  return pointwise(elements, dtype, 1, std::move(program));
-}
-
-host::KernelOp constant(int64_t elements, DType dtype) {
-  bp_instr one{};
-  one.code = BP_S_CONST, one.dtype = static_cast<uint16_t>(dtype), one.imm.f = 1;
-  return pointwise(elements, dtype, 0, {one});
-}
-
-host::KernelOp sum_of(int64_t elements, DType dtype) {
-  Case c{"", &graph::op::reduce_sum, {{"axes", std::vector<int64_t>{0}}}, {{{dtype, {elements}}}}};
-  return c.kernel_op();
-}
-
-/// Values cost time, and here only zeros would be wrong: one random block over and over.
-Values some_values(const host::KernelOp& op) {
-  constexpr int64_t kBlock = 16 << 10;
-  Values values;
-  for (const bp_tensor_desc& desc : op.inputs) {
-    const auto dtype = static_cast<DType>(desc.dtype);
-    host::KernelOp block = pointwise(std::min(kBlock, bp_sdk_numel(&desc)), dtype, 1, {});
-    const std::vector<std::byte> pattern = suitable_values(block)[0];
-    std::vector<std::byte>& all = values.emplace_back(static_cast<size_t>(bp_sdk_numel(&desc) * size_of(dtype)));
-    for (size_t at = 0; at < all.size(); at += pattern.size())
-      std::memcpy(&all[at], pattern.data(), std::min(pattern.size(), all.size() - at));
-  }
-  return values;
-}
-
-struct Probe {
-  CeilingKind kind;
-  host::KernelOp op;
-  double work = 0;  ///< flops or bytes; 0: the time itself
-  int64_t working_set = 0;
-  std::string variant = {};
-};
+using Selected = std::pair<size_t, std::string>;  // a probe by its place in the list, and its variant
 
 class Prober {
  public:
-  Prober(const host::DevicePtr& device, const Allowance& allowance, std::vector<Ceiling>& into)
-      : device_(device), allowance_(allowance), into_(into) {}
+  Prober(const host::DevicePtr& device, const Allowance& allowance)
+      : device_(device), allowance_(allowance), stamps_(device_clock(graph::Stream::of(device))) {}
+
+  /// Of each kind those variants that did most a second, among those that are right.
+  std::set<Selected> fastest(const std::vector<Probe>& probes) const {
+    std::map<CeilingKind, std::vector<std::pair<double, Selected>>> by_kind;
+    for (size_t i = 0; i < probes.size(); ++i) {
+      for (const auto& [ns, variant] : right_variants(probes[i])) {
+        const double rate = (probes[i].work > 0 ? probes[i].work : 1) / ns;
+        by_kind[probes[i].kind].push_back({rate, {i, variant}});
+      }
+    }
+    std::set<Selected> selected;
+    for (auto& [kind, list] : by_kind) {
+      std::ranges::sort(list, std::greater());
+      for (size_t i = 0; i < std::min(kKept, list.size()); ++i) selected.insert(list[i].second);
+    }
+    return selected;
+  }
+
+  /// Measures them interleaved; returns those that were the fastest of their kind.
+  std::set<Selected> measure(const std::vector<Probe>& probes, const std::set<Selected>& selected, DType dtype) {
+    std::vector<Selected> used;
+    std::vector<std::unique_ptr<Prepared>> kernels;
+    std::vector<Contestant> contestants;
+    std::map<CeilingKind, int64_t> launch_ns;
+    for (const Selected& each : selected) {
+      const auto& [i, variant] = each;
+      if (launch_ns_[probes[i].kind] > kLongLaunchNs) continue;
+      try {
+        auto operands = std::make_shared<Operands>(device_, probes[i].op, some_values(probes[i].op));
+        kernels.push_back(std::make_unique<Prepared>(std::move(operands), variant));
+      } catch (const Error&) {
+        continue;  // this size is refused
+      } catch (const host::Error& error) {
+        if (error.scope() >= BP_SCOPE_DEVICE) throw;
+        continue;
+      }
+      contestants.push_back(kernels.back()->contestant(stamps_.get()));
+      used.push_back(each);
+      const int64_t start = now_ns();
+      kernels.back()->launch();
+      launch_ns[probes[i].kind] = std::max(launch_ns[probes[i].kind], now_ns() - start);
+    }
+    for (const auto& [kind, ns] : launch_ns) launch_ns_[kind] = ns;
+    if (used.empty()) return {};
+    const double budget_s = 2 * allowance_.total_s / kParts;
+    const Measurement m = bench::measure(contestants, {.budget_s = budget_s, .cores = allowance_.cores});
+    std::map<CeilingKind, std::pair<double, Selected>> winners;
+    for (size_t n = 0; n < used.size(); ++n) {
+      const Probe& probe = probes[used[n].first];
+      add(probe, m.of[n], dtype);
+      auto& [least, winner] = winners.try_emplace(probe.kind, INFINITY, used[n]).first->second;
+      if (m.of[n].p10_ns < least) least = m.of[n].p10_ns, winner = used[n];
+    }
+    graph::Stream::of(device_)->trim();
+    std::set<Selected> best;
+    for (const auto& [kind, winner] : winners) best.insert(winner.second);
+    return best;
+  }
 
   bool does(const host::KernelOp& op) const {
     return op.with_op([&](const bp_op& raw) { return device_->query(raw).verdict == BP_SUPPORT_YES; });
   }
-
-  /// Measures those that the device does, interleaved.
-  void measure_all(const std::vector<Probe>& probes, DType dtype) {
-    std::vector<const Probe*> used;
-    std::vector<std::unique_ptr<Prepared>> kernels;
-    std::vector<Contestant> contestants;
-    const std::unique_ptr<DeviceClock> stamps = device_clock(graph::Stream::of(device_));
-    for (const Probe& each : probes) {
-      if (launch_ns_[each.kind] > kLongLaunchNs || !does(each.op)) continue;
-      kernels.push_back(std::make_unique<Prepared>(
-          std::make_shared<Operands>(device_, each.op, some_values(each.op)), each.variant));
-      // A launch is what the host waits for; the rest is the device's own time.
-      contestants.push_back(kernels.back()->contestant(each.work > 0 ? stamps.get() : nullptr));
-      used.push_back(&each);
-      const int64_t start = now_ns();
-      kernels.back()->launch();
-      launch_ns_[each.kind] = now_ns() - start;
-    }
-    if (used.empty()) return;
-    const Measurement m = bench::measure(contestants, {.budget_s = allowance_.measure_s, .cores = allowance_.cores});
-    for (size_t i = 0; i < used.size(); ++i) add(*used[i], m.of[i], dtype);
-  }
+  std::vector<Ceiling> found() const { return found_; }
 
  private:
+  /// With their times. Right means here: they agree with the default, which is always among them.
+  std::vector<std::pair<double, std::string>> right_variants(const Probe& probe) const {
+    if (!does(probe.op)) return {};
+    autotune::Request request;
+    request.budget_ns = static_cast<uint64_t>(allowance_.total_s / kParts * 1e9);
+    request.total_ns = 4 * request.budget_ns + 200'000'000;  // where kernels have to be built
+    request.inputs = some_values(probe.op);
+    request.cancelled = allowance_.cancelled;
+    const autotune::Outcome outcome =
+        probe.op.with_op([&](const bp_op& raw) { return autotune::tune(device_, raw, request); });
+    std::vector<std::pair<double, std::string>> list;
+    for (const autotune::Candidate& each : outcome.candidates) {
+      if (is_right(each.verdict) && each.times.samples > 0) list.emplace_back(each.times.median_ns, each.variant);
+    }
+    if (list.empty()) list.emplace_back(INFINITY, "");  // there was no time to race: the default has to do
+    return list;
+  }
+
   void add(const Probe& probe, const Times& times, DType dtype) {
     const auto value = [&](double ns) { return probe.work > 0 ? probe.work / ns : ns; };
-    Ceiling c{device_->name(), "", probe.kind, probe.working_set, value(times.median_ns), "ns", std::nullopt};
+    Ceiling c{device_->name(), "", probe.kind, probe.working_set, value(times.p10_ns), "ns", std::nullopt};
     if (probe.work > 0) c.unit = probe.working_set > 0 ? "GB/s" : "GFLOP/s";
     if (probe.working_set == 0 && probe.work > 0) c.dtype = name_of(dtype);
-    if (const auto interval = median_interval(times.samples_ns)) {
-      const auto [low, high] = std::minmax(value(interval->low), value(interval->high));
-      c.interval = report::Interval{low, high};
+    if (const auto interval = quantile_interval(times.samples_ns, kShown)) {
+      const double ends[] = {value(interval->low), value(interval->high)};
+      c.interval = report::Interval{std::min(ends[0], ends[1]), std::max(ends[0], ends[1])};
     }
-    // Of several sizes of the same work the fastest counts.
-    for (Ceiling& known : into_) {
+    for (Ceiling& known : found_) {
       if (known.kind != c.kind || known.dtype != c.dtype || known.working_set_bytes != c.working_set_bytes) continue;
-      if (probe.work > 0 && known.value < c.value) known = c;
+      const bool better = probe.work > 0 ? known.value < c.value : known.value > c.value;
+      if (better) known = c;
       return;
     }
-    into_.push_back(std::move(c));
+    found_.push_back(std::move(c));
   }
 
   const host::DevicePtr& device_;
   const Allowance& allowance_;
-  std::vector<Ceiling>& into_;
+  std::unique_ptr<DeviceClock> stamps_;  ///< the clock that rows have, too
+  std::vector<Ceiling> found_;
   std::map<CeilingKind, int64_t> launch_ns_;  ///< the latest of each kind
 };
 
-host::KernelOp square_product(int64_t side, DType dtype, double* flops) {
-  Case c = matmul_case(side, side, side);
-  for (Operand& operand : c.operands) operand.type.dtype = dtype;
-  *flops = c.cost().flops;
-  return c.kernel_op();
+/// Up to the first working set that is not smaller than `largest`.
+void measure_bandwidth(Prober& prober, bool on_host, double largest) {
+  std::set<Selected> selected;
+  for (int64_t bytes : kScouted) selected.merge(prober.fastest(bandwidth_probes(bytes)));
+  for (int64_t bytes : kWorkingSets) {
+    if (on_host && bytes > kLargestOnHost) break;
+    const std::set<Selected> best = prober.measure(bandwidth_probes(bytes), selected, DType::f32);
+    if (bytes >= kAllKernelsUpTo) selected = best;
+    if (static_cast<double>(bytes) >= largest) break;
+  }
 }
 
-/// The fastest variant of a product that is large for this device, among those that agree with its default.
-std::vector<Probe> products(const host::DevicePtr& device, DType dtype, const Prober& prober,
-                            const Allowance& allowance) {
-  constexpr int64_t kFirst = 128, kLast = 8192;
-  constexpr int64_t kLongEnoughNs = 2'000'000;
-  double flops = 0;
-  host::KernelOp op = square_product(kFirst, dtype, &flops);
-  if (!prober.does(op)) return {};
+void measure_arithmetic(Prober& prober, DType dtype) {
+  const std::set<Selected> chains = prober.fastest(arithmetic_probes(kElements[1], dtype));
+  for (int64_t elements : kElements) prober.measure(arithmetic_probes(elements, dtype), chains, dtype);
+}
+
+/// Products that are large for this device: one launch of the largest takes `kLongEnoughNs` or somewhat more.
+void measure_products(Prober& prober, const host::DevicePtr& device, DType dtype) {
+  constexpr int64_t kFirst = 128, kLast = 8192, kLongEnoughNs = 2'000'000;
+  Probe large = square_product(kFirst, dtype), smaller = large;
+  if (!prober.does(large.op)) return;
   for (int64_t side = kFirst; side < kLast; side *= 2) {
-    const Prepared usual(std::make_shared<Operands>(device, op, some_values(op)));
+    const Prepared usual(std::make_shared<Operands>(device, large.op, some_values(large.op)));
     const int64_t start = now_ns();
     usual.launch();
     if (now_ns() - start >= kLongEnoughNs) break;
-    op = square_product(2 * side, dtype, &flops);
+    smaller = std::move(large);
+    large = square_product(2 * side, dtype);
   }
-  autotune::Request request;
-  request.budget_ns = static_cast<uint64_t>(allowance.tune_s * 1e9);
-  request.total_ns = static_cast<uint64_t>(allowance.total_s * 1e9);
-  request.inputs = some_values(op);
-  const autotune::Outcome outcome = op.with_op([&](const bp_op& raw) { return autotune::tune(device, raw, request); });
-  if (outcome.chosen.empty()) return {};
-  return {{CeilingKind::matrix, op, flops, 0, outcome.chosen}};
+  const std::vector<Probe> probes = {std::move(smaller), std::move(large)};
+  prober.measure(probes, prober.fastest(probes), dtype);
 }
 
 }  // namespace
 
-std::vector<Ceiling> measure_ceilings(const host::DevicePtr& device, const std::vector<std::string>& dtypes,
-                                      const Allowance& allowance) {
-  std::vector<Ceiling> ceilings;
-  Prober prober(device, allowance, ceilings);
-  prober.measure_all({{CeilingKind::launch, pointwise(16, DType::f32, 1, {})}}, DType::f32);
+std::vector<Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked, const Allowance& allowance) {
+  Prober prober(device, allowance);
+  prober.measure(launch_probes(), prober.fastest(launch_probes()), DType::f32);
   const bool on_host = device->info().kind == BP_KIND_CPU || device->has(BP_DEVICE_SOFTWARE);
-  for (int64_t bytes : kWorkingSets) {
-    if (on_host && bytes > kLargestOnHost) break;
-    const int64_t one = bytes / 4, half = bytes / 8;
-    const auto work = static_cast<double>(bytes);
-    prober.measure_all({{CeilingKind::read, sum_of(one, DType::f32), work, bytes},
-                        {CeilingKind::write, constant(one, DType::f32), work, bytes},
-                        {CeilingKind::copy, pointwise(half, DType::f32, 1, {}), work, bytes}},
-                       DType::f32);
-    graph::Stream::of(device)->trim();
-  }
-  std::vector<std::string> all = dtypes;
-  if (std::ranges::count(all, "f32") == 0) all.insert(all.begin(), "f32");
-  for (const std::string& name : all) {
+  measure_bandwidth(prober, on_host, asked.largest_working_set);
+  std::set<std::string> dtypes = asked.dtypes;
+  dtypes.insert("f32");
+  for (const std::string& name : dtypes) {
     const DType dtype = dtype_from_name(name);
     if (!is_float(dtype)) continue;
-    constexpr double kFlops = 2.0 * kChains * kChainLength + kChains - 1;
-    std::vector<Probe> chains;
-    for (int64_t n : kChainElements)
-      chains.push_back({CeilingKind::fma, multiply_add_chains(n, dtype), kFlops * static_cast<double>(n)});
-    prober.measure_all(chains, dtype);
-    prober.measure_all(products(device, dtype, prober, allowance), dtype);
+    measure_arithmetic(prober, dtype);
+    measure_products(prober, device, dtype);
   }
-  return ceilings;
+  return prober.found();
 }
 
 }  // namespace backplane::bench

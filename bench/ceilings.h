@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a device does at the best, measured on it: arithmetic in a pointwise program (four independent chains of
-// multiply-adds over registers), the fastest right variant of a large product, reading, writing and copying over
-// working sets of several sizes, and one launch among many. Medians of interleaved rounds, with intervals.
+// What a device does at the best, measured on it: arithmetic, the fastest right variant of large products, reading,
+// writing and copying over working sets of several sizes, and one launch among many.
+//
+// Stages: all variants of several kernels for each are looked at by the tuner (ceiling_probes.h), the fastest right
+// ones of them measured, interleaved. A ceiling is the tenth percentile of the fastest one's times, with its interval:
+// what a row's median cannot be expected to beat.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,8 +16,14 @@
 
 namespace backplane::bench {
 
-/// dtypes: those of the rows; f32 is always among them. What the device refuses has no ceiling.
-std::vector<report::Ceiling> measure_ceilings(const host::DevicePtr& device, const std::vector<std::string>& dtypes,
+/// What the rows need.
+struct Asked {
+  std::set<std::string> dtypes;  ///< f32 is always among them
+  double largest_working_set = 0;
+};
+
+/// What the device refuses has no ceiling. Takes about `allowance.total_s`, longer where kernels have to be compiled.
+std::vector<report::Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked,
                                               const Allowance& allowance);
 
 }  // namespace backplane::bench

@@ -30,14 +30,19 @@ Status status_of(Verdict verdict) {
 
 }  // namespace
 
-std::optional<report::Interval> median_interval(std::vector<double> samples) {
+std::optional<report::Interval> quantile_interval(std::vector<double> samples, double q) {
   const auto n = static_cast<double>(samples.size());
   if (samples.size() < 6) return std::nullopt;
   std::ranges::sort(samples);
-  // Ranks of a binomial distribution with p = 1/2, by its normal approximation, rounded outwards.
-  const double reach = 1.96 * std::sqrt(n) / 2;
-  const auto low = static_cast<size_t>(std::max(0.0, std::floor(n / 2 - reach)));
-  return report::Interval{samples[low], samples[samples.size() - 1 - low]};
+  // Ranks of a binomial distribution, by its normal approximation, rounded outwards.
+  const double reach = 1.96 * std::sqrt(n * q * (1 - q));
+  const double low = std::floor(n * q - reach), high = std::ceil(n * q + reach) - 1;
+  const auto at = [&](double rank) { return samples[static_cast<size_t>(std::clamp(rank, 0.0, n - 1))]; };
+  return report::Interval{at(low), at(high)};
+}
+
+std::optional<report::Interval> median_interval(std::vector<double> samples) {
+  return quantile_interval(std::move(samples), 0.5);
 }
 
 void thin(std::vector<double>& samples, std::vector<int64_t>& stretches, size_t most) {
@@ -91,23 +96,6 @@ void fill_verdict(report::Row& row, const autotune::Candidate& candidate) {
   const bool checked = is_right(candidate.verdict) || candidate.verdict == Verdict::wrong || candidate.error > 0;
   if (checked) row.error = candidate.error, row.allowed = candidate.allowed;
   if (candidate.build_ns > 0) row.compile_ns = static_cast<double>(candidate.build_ns);
-}
-
-void fill_tuner_times(report::Row& row, const autotune::Candidate& candidate, report::Clock clock) {
-  if (row.status != Status::measured) return;
-  if (candidate.times.samples == 0) {
-    row.status = Status::skipped;
-    row.reason = "right, and there was no time left to time it";
-    return;
-  }
-  row.samples = static_cast<int>(candidate.times.samples);
-  row.median_ns = candidate.times.median_ns;
-  if (row.samples >= report::kFewestForPercentiles)
-    row.p10_ns = candidate.times.p10_ns, row.p90_ns = candidate.times.p90_ns;
-  row.clock = clock;
-  const autotune::Interval& log = candidate.log_ratio;
-  if (log.low != 0 || log.high != 0)
-    row.to_default = report::Ratio{std::exp(log.mean), {std::exp(log.low), std::exp(log.high)}};
 }
 
 }  // namespace backplane::bench

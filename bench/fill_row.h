@@ -11,7 +11,8 @@
 
 namespace backplane::bench {
 
-/// 95 % interval of the median by ranks, whatever the distribution; nothing below 6 samples, where there is none.
+/// 95 % interval of a quantile by ranks, whatever the distribution; nothing below 6 samples, where there is none.
+std::optional<report::Interval> quantile_interval(std::vector<double> samples, double q);
 std::optional<report::Interval> median_interval(std::vector<double> samples);
 
 /// Row i of what ran interleaved is `contestant`. Sets the times, samples, quiet and the status.
@@ -19,9 +20,8 @@ void fill_times(report::Row& row, const Measurement& m, size_t contestant, repor
 /// Time of one contestant over another's, paired within rounds.
 report::Ratio paired_ratio(const Measurement& m, size_t contestant, size_t base);
 
-/// Status and reason, error and compile time of what the tuner tried; times only where it took some and `with_times`.
+/// Status and reason, error and compile time of what the tuner tried.
 void fill_verdict(report::Row& row, const autotune::Candidate& candidate);
-void fill_tuner_times(report::Row& row, const autotune::Candidate& candidate, report::Clock clock);
 
 /// At most `most` samples: every second, third ... round, and the stretches with them.
 void thin(std::vector<double>& samples, std::vector<int64_t>& stretches, size_t most);

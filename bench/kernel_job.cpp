@@ -2,6 +2,9 @@
 #include "kernel_job.h"
 
 #include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "backplane/autotune/race.h"
 #include "backplane/autotune/trial.h"
@@ -18,8 +21,8 @@ using report::Choice;
 using report::Row;
 using report::Status;
 
-constexpr size_t kRacers = 6;       // variants beside default and choice
-constexpr double kNoChance = 3;     // x the best: the tuner's figure has to do
+constexpr size_t kGroup = 6;  // variants beside the default that are measured together: a round stays short
+constexpr double kFewestRounds = 5;  // a variant for which there is not even time for so many is left out
 constexpr double kReferenceFlops = 3e8;  // about a second on the reference device, which computes in plain loops
 
 /// Whose results are right: the reference device where it answers in a second, else a device that is not under test.
@@ -163,36 +166,56 @@ void KernelJob::apply(const Outcome& outcome) {
   if (lost != nullptr) throw DeviceLost("the device was lost by " + lost->variant + ": " + lost->reason);
 }
 
-std::vector<std::string> KernelJob::racers(const Outcome& outcome) const {
+std::vector<std::vector<std::string>> KernelJob::groups(const Outcome& outcome, const Allowance& allowance) {
   const auto tuner_ns = [&](const std::string& variant) {
     const autotune::Candidate* candidate = outcome.find(variant);
-    return candidate != nullptr && candidate->times.samples > 0 ? candidate->times.median_ns : 1e300;
+    return candidate != nullptr && candidate->times.samples > 0 ? candidate->times.median_ns : 0;
   };
-  std::vector<std::string> names, others;
-  const auto add = [&](const std::string& name) {
-    if (!name.empty() && std::ranges::count(names, name) == 0) names.push_back(name);
-  };
+  std::vector<std::string> first, others;
   const autotune::Candidate* usual = outcome.find(usual_);
-  if (usual != nullptr && is_right(usual->verdict)) add(usual_);
-  double best_ns = tuner_ns(usual_);
+  if (usual != nullptr && is_right(usual->verdict)) first.push_back(usual_);
   for (const Row& row : rows_) {
-    if (row.status != Status::measured) continue;
-    if (row.choice == Choice::tuned) add(row.variant);
-    else others.push_back(row.variant);
-    best_ns = std::min(best_ns, tuner_ns(row.variant));
+    const bool chosen = row.choice == Choice::tuned && std::ranges::count(first, row.variant) == 0;
+    if (row.status == Status::measured && chosen) first.push_back(row.variant);
   }
+  for (Row& row : rows_) {
+    if (row.status != Status::measured || std::ranges::count(first, row.variant) > 0) continue;
+    const double seconds = tuner_ns(row.variant) * 1e-9;
+    if (kFewestRounds * seconds > allowance.measure_s) {
+      row.status = Status::skipped;
+      row.reason = fmt::format("one launch takes about {:.2g} s: too long for the time that this row has", seconds);
+    } else if (std::ranges::count(others, row.variant) == 0) {
+      others.push_back(row.variant);
+    }
+  }
+  // Those that are about as fast share a group, so that none waits for a slow one.
   std::ranges::stable_sort(others, {}, tuner_ns);
+  std::vector<std::vector<std::string>> all = {first};
   for (const std::string& name : others) {
-    if (names.size() < kRacers + 2 && (others.size() == 1 || tuner_ns(name) <= kNoChance * best_ns)) add(name);
+    if (all.back().size() >= kGroup + first.size()) all.push_back({first.begin(), first.begin() + !first.empty()});
+    all.back().push_back(name);
   }
-  return names;
+  return all;
 }
 
 void KernelJob::race(const Outcome& outcome, const Values& inputs, const Allowance& allowance) {
-  const report::Clock clock = device_->timing() != nullptr ? report::Clock::device : report::Clock::host;
-  std::vector<std::string> names = racers(outcome);
-  if (names.empty()) return;
   const auto operands = std::make_shared<Operands>(device_, op_, inputs);
+  std::vector<std::vector<std::string>> all = groups(outcome, allowance);
+  Allowance each = allowance;
+  each.measure_s /= static_cast<double>(all.size());
+  std::vector<Contender> contenders;  // they run beside the first group
+  if (!peers_.empty() && !all[0].empty()) {
+    Prepared(operands, all[0][0]).launch();  // for results to compare theirs with
+    contenders = prepare_contenders(peers_, case_, inputs, operands->outputs()[0]);
+  }
+  for (const std::vector<std::string>& names : all) {
+    if (!names.empty()) race_group(names, operands, std::exchange(contenders, {}), each);
+  }
+}
+
+void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr<Operands>& operands,
+                           const std::vector<Contender>& contenders, const Allowance& allowance) {
+  const report::Clock clock = device_->timing() != nullptr ? report::Clock::device : report::Clock::host;
   const std::unique_ptr<DeviceClock> stamps = device_clock(operands->stream());
   std::vector<std::unique_ptr<Prepared>> kernels;
   std::vector<Contestant> contestants;
@@ -200,8 +223,6 @@ void KernelJob::race(const Outcome& outcome, const Values& inputs, const Allowan
     kernels.push_back(std::make_unique<Prepared>(operands, name));
     contestants.push_back(kernels.back()->contestant(peers_.empty() ? stamps.get() : nullptr));
   }
-  const std::vector<Contender> contenders =
-      peers_.empty() ? std::vector<Contender>() : prepare_contenders(peers_, case_, inputs, operands->outputs()[0]);
   for (const Contender& each : contenders) {
     if (!each.call) continue;
     names.push_back(each.name);
@@ -209,13 +230,10 @@ void KernelJob::race(const Outcome& outcome, const Values& inputs, const Allowan
   }
   const Measurement m = measure(contestants, {.budget_s = allowance.measure_s, .cores = allowance.cores});
   for (Row& row : rows_) {
-    if (row.choice == Choice::peer) fill_peer(row, contenders);
-    if (row.status != Status::measured) continue;
+    if (row.choice == Choice::peer && !row.median_ns) fill_peer(row, contenders);
+    if (row.status != Status::measured || row.median_ns) continue;
     const auto at = std::ranges::find(names, row.variant);
-    if (at == names.end()) {
-      fill_tuner_times(row, *outcome.find(row.variant), clock);
-      continue;
-    }
+    if (at == names.end()) continue;  // of another group
     const auto index = static_cast<size_t>(at - names.begin());
     // Beside peers everything is timed by the host: it is the only clock that both have.
     fill_times(row, m, index, peers_.empty() ? clock : report::Clock::host);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One case on one device: all wanted variants are checked and raced by the tuner, then those that have a chance are
-// measured together, interleaved: the device's default, what the tuner chose, and the fastest others.
+// measured, interleaved: the device's default, what the tuner chose, and the others in groups with the default. Every
+// time is of samples of this race; the tuner's own figures only say what belongs together.
 //
 // No row without a check in the same run. Compilation and first launches are outside of every time.
 #pragma once
@@ -36,9 +37,12 @@ class KernelJob : public Job {
   void refuse(const std::string& reason);
   autotune::Outcome tune(const Values& inputs, const Allowance& allowance) const;
   void apply(const autotune::Outcome& outcome);
-  /// Who is measured: default and choice, then the fastest of the other rows.
-  std::vector<std::string> racers(const autotune::Outcome& outcome) const;
+  /// Who is measured together: default and choice with the fastest others, then the default with the next ones. Rows
+  /// for which there is no time are skipped, with the reason.
+  std::vector<std::vector<std::string>> groups(const autotune::Outcome& outcome, const Allowance& allowance);
   void race(const autotune::Outcome& outcome, const Values& inputs, const Allowance& allowance);
+  void race_group(std::vector<std::string> names, const std::shared_ptr<Operands>& operands,
+                  const std::vector<Contender>& contenders, const Allowance& allowance);
   static void fill_peer(report::Row& row, const std::vector<Contender>& contenders);
 
   Case case_;

@@ -2,6 +2,10 @@
 #include "roofline.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <map>
+#include <ranges>
 
 namespace backplane::bench {
 
@@ -33,15 +37,22 @@ std::optional<double> Roofline::gflops(const std::string& dtype) const {
 }
 
 std::optional<double> Roofline::gbytes(double working_set) const {
-  std::optional<double> best, of_largest;
-  int64_t largest = -1;
+  std::map<double, double> best;  // by the bytes of the working set
   for (const Ceiling& each : ceilings_) {
-    if (each.working_set_bytes == 0) continue;
-    if (static_cast<double>(each.working_set_bytes) >= working_set) best = std::max(best.value_or(0), each.value);
-    if (each.working_set_bytes > largest) largest = each.working_set_bytes, of_largest.reset();
-    if (each.working_set_bytes == largest) of_largest = std::max(of_largest.value_or(0), each.value);
+    double& rate = best[static_cast<double>(each.working_set_bytes)];
+    if (report::is_bandwidth(each.kind)) rate = std::max(rate, each.value);
   }
-  return best ? best : of_largest;
+  best.erase(0);
+  if (best.empty()) return std::nullopt;
+  // A smaller working set is not slower, but for what a launch costs, and that is a ceiling of its own.
+  double least = 0;
+  for (auto& [bytes, rate] : best | std::views::reverse) least = rate = std::max(rate, least);
+  const auto above = best.lower_bound(working_set);
+  if (above == best.begin()) return above->second;
+  const auto below = std::prev(above);
+  if (above == best.end()) return below->second;
+  const double part = std::log(working_set / below->first) / std::log(above->first / below->first);
+  return below->second * std::pow(above->second / below->second, part);
 }
 
 Limit Roofline::limit(const report::Row& row) const {
@@ -56,7 +67,8 @@ Limit Roofline::limit(const report::Row& row) const {
 }
 
 void Roofline::judge(report::Row& row) const {
-  if (!row.median_ns || (!row.flops && !row.bytes)) return;
+  // What another library does is not held to ceilings that were measured with this device's kernels.
+  if (!row.median_ns || (!row.flops && !row.bytes) || row.choice == report::Choice::peer) return;
   const Limit limits = limit(row);
   if (limits.bound() == Bound::unknown) return;
   row.bound = limits.bound();

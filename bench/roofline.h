@@ -2,7 +2,7 @@
 // What a device could do at the best, from the ceilings that were measured in the same run, and what bounds a row.
 //
 // Least time = the longest of arithmetic at the best rate seen, bytes at the best bandwidth for a working set of that
-// size or larger, and one launch (Williams, Waterman, Patterson, "Roofline", 2009, with a term for launches). A share
+// size, between those that were measured, and one launch (Williams, Waterman, Patterson, "Roofline", 2009, with a term for launches). A share
 // above 1 means that the ceiling was beaten: it is shown as it is.
 #pragma once
 
@@ -28,7 +28,7 @@ class Roofline {
   std::optional<double> gflops(const std::string& dtype) const;
   std::optional<double> gbytes(double working_set) const;
   Limit limit(const report::Row& row) const;
-  /// Sets share and bound of a measured row that has counts.
+  /// Sets share and bound of a measured row of this device that has counts.
   void judge(report::Row& row) const;
 
  private:

@@ -31,7 +31,7 @@ namespace {
 using report::Row;
 using report::Status;
 
-constexpr double kUsualTuneS = 0.5, kUsualMeasureS = 3, kCeilingS = 0.6;
+constexpr double kUsualTuneS = 0.5, kUsualMeasureS = 3, kCeilingsS = 8;
 
 double seconds_since(int64_t start_ns) { return static_cast<double>(now_ns() - start_ns) * 1e-9; }
 
@@ -133,24 +133,22 @@ class Sweep {
       if (cli::interrupted()) return;
       const auto known = [&](const report::Ceiling& each) { return each.device == device->name(); };
       if (std::ranges::any_of(run_.ceilings, known)) continue;
-      std::set<std::string> dtypes;
+      Asked asked;
       for (const auto& job : jobs_) {
         for (const Row& row : job->rows()) {
-          if (job->device() == device) dtypes.insert(row.dtype);
+          if (job->device() != device || row.status != Status::unmeasured) continue;
+          asked.dtypes.insert(row.dtype);
+          asked.largest_working_set = std::max(asked.largest_working_set, row.bytes.value_or(0));
         }
       }
-      if (dtypes.empty()) continue;
+      if (asked.dtypes.empty()) continue;
       status_.show(fmt::format("ceilings of {}", device->name()));
       try {
-        Allowance allowance{kUsualTuneS, kCeilingS, 10 * kUsualTuneS, cores_used(), &cli::interrupted()};
-        if (selection_.budget_s) {
-          // A quarter of all for all devices; one has about ten parts, and half goes into builds.
-          const double share = *selection_.budget_s / 4 / static_cast<double>(devices_.size());
-          allowance.measure_s = std::min(kCeilingS, share / 16);
-          allowance.tune_s = std::min(kUsualTuneS, share / 16), allowance.total_s = share / 4;
-        }
-        const std::vector<std::string> list(dtypes.begin(), dtypes.end());
-        const std::vector<report::Ceiling> found = measure_ceilings(device, list, allowance);
+        Allowance allowance{.total_s = kCeilingsS, .cores = cores_used(), .cancelled = &cli::interrupted()};
+        // A quarter of all for all devices.
+        const double devices = static_cast<double>(devices_.size());
+        if (selection_.budget_s) allowance.total_s = std::min(kCeilingsS, *selection_.budget_s / 4 / devices);
+        const std::vector<report::Ceiling> found = measure_ceilings(device, asked, allowance);
         run_.ceilings.insert(run_.ceilings.end(), found.begin(), found.end());
       } catch (const std::exception& error) {
         status_.line(fmt::format("no ceilings of {}: {}", device->name(), error.what()));

@@ -37,7 +37,7 @@ TEST(Roofline, SaysWhatBounds) {
   roofline.judge(compute);
   EXPECT_EQ(compute.bound, Bound::compute);
   EXPECT_DOUBLE_EQ(*compute.roofline_share, 0.5);
-  Row memory = row(1e6, 2e8, 1e7);  // beyond 1 MiB 20 GB/s: 10 ms
+  Row memory = row(1e6, 2.8e8, 1.4e7);  // beyond 256 MiB 20 GB/s: 14 ms
   roofline.judge(memory);
   EXPECT_EQ(memory.bound, Bound::memory);
   EXPECT_DOUBLE_EQ(*memory.roofline_share, 1);
@@ -50,10 +50,25 @@ TEST(Roofline, SaysWhatBounds) {
 TEST(Roofline, KnowsCachesAndDtypes) {
   const Roofline roofline(kCeilings, "cpu:0");
   EXPECT_EQ(roofline.gbytes(1000), 100) << "small working sets may be as fast as the best that is not smaller";
-  EXPECT_EQ(roofline.gbytes(2 << 20), 20);
+  EXPECT_NEAR(*roofline.gbytes(1 << 24), std::sqrt(100 * 20), 1e-9) << "half way between 1 and 256 MiB";
+  EXPECT_EQ(roofline.gbytes(1 << 28), 20);
   EXPECT_EQ(roofline.gbytes(1e12), 20) << "larger than all: the largest";
   EXPECT_EQ(roofline.gflops("bf16"), 400);
   EXPECT_EQ(roofline.gflops("f16"), 200) << "no ceiling of its own: f32's";
+}
+
+TEST(Roofline, ASmallerWorkingSetIsNotSlower) {
+  const Roofline roofline({{"cpu:0", "", CeilingKind::copy, 1 << 16, 5, "GB/s", {}},
+                           {"cpu:0", "", CeilingKind::read, 1 << 20, 50, "GB/s", {}}},
+                          "cpu:0");
+  EXPECT_EQ(roofline.gbytes(1 << 16), 50) << "that its launches cost more is not the memory's fault";
+}
+
+TEST(Roofline, HoldsOtherLibrariesToNothing) {
+  Row peer = row(2e9, 1e6, 2e7);
+  peer.choice = report::Choice::peer;
+  Roofline(kCeilings, "cpu:0").judge(peer);
+  EXPECT_FALSE(peer.roofline_share) << "the ceilings are those of this device's own kernels";
 }
 
 TEST(Roofline, SaysNothingWithoutCeilingsOrTimes) {
@@ -136,8 +151,8 @@ TEST(Verdict, BecomesAStatusWithItsReason) {
   EXPECT_EQ(r.reason, "overrun: wrote behind output 0");
   candidate.verdict = autotune::Verdict::raced, candidate.error = 1e-7, candidate.allowed = 1e-6;
   fill_verdict(r, candidate);
-  fill_tuner_times(r, candidate, report::Clock::host);
-  EXPECT_EQ(r.status, report::Status::skipped) << "right, but never timed";
+  EXPECT_EQ(r.status, report::Status::measured);
+  EXPECT_FALSE(r.median_ns) << "the tuner's times are no row's";
   EXPECT_EQ(r.error, 1e-7);
 }
 
