@@ -16,6 +16,7 @@ class Confirmation {
         lanes_.push_back({contestant, {}, true, true});
     }
     lanes_.push_back({rivals.baseline, {}, true, true});  // the twin
+    rounds_.aim(lanes_.size() * rules.wanted_confirm_rounds, 1, rules.deadline_ns);
   }
 
   void run() {

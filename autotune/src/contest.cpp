@@ -14,6 +14,8 @@
 namespace backplane::autotune {
 namespace {
 
+constexpr int kMostLooks = 3;
+
 class Race {
  public:
   Race(Course& course, const std::vector<Contestant>& contestants, const Rules& rules)
@@ -28,6 +30,7 @@ class Race {
     // A deadline far beyond any clock must not overflow.
     const double left = static_cast<double>(rules.deadline_ns) - static_cast<double>(now);
     race_deadline_ = left > 1e17 ? rules.deadline_ns : now + static_cast<int64_t>(left * rules.race_share);
+    rounds_.aim(kMostLooks * contestants.size(), rules.looks_share, race_deadline_);
   }
 
   Result run() {
@@ -49,7 +52,7 @@ class Race {
   bool first_looks() {
     std::vector<double> looks(contestants_.size(), std::numeric_limits<double>::infinity());
     const auto least = [&] { return *std::min_element(looks.begin(), looks.end()); };
-    for (int pass = 0; pass < 3; ++pass) {
+    for (int pass = 0; pass < kMostLooks; ++pass) {
       const double enough = pass < 2 ? 0 : rules_.hopeless * least();
       for (size_t i = 0; i < contestants_.size(); ++i) {
         if (!rounds_.alive(i) || looks[i] <= enough) continue;
@@ -78,6 +81,7 @@ class Race {
     }
     twin_ = lanes_.size();
     lanes_.push_back({baseline_, {}, rounds_.alive(baseline_), true});
+    rounds_.aim(lanes_.size() * rules_.wanted_rounds, 1, race_deadline_);
   }
 
   /// False when time was up before that was done.

@@ -44,6 +44,8 @@ class Course {
   /// Launches contestant i often enough for one sample, if that fits before `deadline_ns`.
   virtual Sample sample(size_t i, int64_t deadline_ns) = 0;
   virtual int64_t now_ns() = 0;
+  /// From now on a sample should take about so long, where launches are shorter than that.
+  virtual void aim(double /*sample_ns*/) {}
   virtual void on_round(uint32_t /*done*/, uint32_t /*of*/) {}
 };
 
@@ -60,7 +62,10 @@ struct Rules {
   /// A present choice that was measured before is evidence, too: it leaves only when the whole interval of the gain,
   /// this wide, lies beyond the margin.
   double incumbent_z = 3;
-  double race_share = 0.6;  ///< of the time until the deadline, so that confirmation has some left
+  double race_share = 0.5;  ///< of the time until the deadline, so that confirmation has some left
+  double looks_share = 0.2;  ///< of that: for first looks at all contestants
+  /// For so many rounds of all that are left there should be time: more samples are worth more than longer ones.
+  uint32_t wanted_rounds = 64, wanted_confirm_rounds = 96;
   uint64_t seed = 1;
   int64_t deadline_ns = std::numeric_limits<int64_t>::max();
 };

@@ -8,7 +8,6 @@
 namespace backplane::autotune {
 namespace {
 
-constexpr double kSampleNs = 100'000;
 constexpr double kTicks = 20;            // of the clock in a sample
 constexpr uint32_t kMaxLaunches = 4096;  // of a sample
 constexpr double kWarmWindowNs = 10e6, kWarmShare = 0.1, kWarmAgreement = 0.02;
@@ -22,7 +21,7 @@ bool DeviceCourse::fits(double ns, int64_t deadline_ns) const {
 }
 
 bool DeviceCourse::calibrate(Entry& entry, int64_t deadline_ns) {
-  const double wanted = std::max(kSampleNs, kTicks * rig_.resolution_ns());
+  const double wanted = wanted_ns();
   uint32_t launches = 1;
   while (true) {
     if (!fits(entry.ns * launches, deadline_ns)) return false;
@@ -32,8 +31,21 @@ bool DeviceCourse::calibrate(Entry& entry, int64_t deadline_ns) {
     // A short first look may be far off: grow in steps.
     launches = std::min({kMaxLaunches, launches * 16, static_cast<uint32_t>(std::ceil(wanted / entry.ns))});
   }
-  entry.launches = std::clamp(static_cast<uint32_t>(std::ceil(wanted / entry.ns)), 1u, kMaxLaunches);
+  entry.launches = launches_of(entry.ns);
   return true;
+}
+
+double DeviceCourse::wanted_ns() const { return std::max(aim_ns_, kTicks * rig_.resolution_ns()); }
+
+uint32_t DeviceCourse::launches_of(double launch_ns) const {
+  return static_cast<uint32_t>(std::clamp(std::ceil(wanted_ns() / launch_ns), 1.0, static_cast<double>(kMaxLaunches)));
+}
+
+void DeviceCourse::aim(double sample_ns) {
+  aim_ns_ = std::clamp(sample_ns, kShortestSampleNs, kLongestSampleNs);
+  for (Entry& entry : entries_) {
+    if (entry.launches != 0) entry.launches = launches_of(entry.ns);
+  }
 }
 
 void DeviceCourse::warm_up(size_t i, int64_t deadline_ns) {

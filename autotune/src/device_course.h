@@ -14,6 +14,9 @@ namespace backplane::autotune {
 
 class DeviceCourse final : public Course {
  public:
+  /// A short sample is mostly the waking of whatever runs launches: on PoCL 20 to 30 us until its second worker takes
+  /// part, after which the other of two variants may be the faster one.
+  static constexpr double kShortestSampleNs = 100'000, kLongestSampleNs = 500'000;
   struct Entry {
     std::shared_ptr<host::Kernel> kernel;
     double ns = 0;          ///< of one launch, by the last look at it
@@ -26,6 +29,7 @@ class DeviceCourse final : public Course {
   void warm_up(size_t i, int64_t deadline_ns);
   Sample sample(size_t i, int64_t deadline_ns) override;
   int64_t now_ns() override { return now_(); }
+  void aim(double sample_ns) override;
   void on_round(uint32_t done, uint32_t of) override;
   /// A launch did not end: the rig is of no use any more.
   bool hung() const { return hung_; }
@@ -34,12 +38,15 @@ class DeviceCourse final : public Course {
  private:
   bool fits(double ns, int64_t deadline_ns) const;
   bool calibrate(Entry& entry, int64_t deadline_ns);
+  double wanted_ns() const;  ///< of a sample
+  uint32_t launches_of(double launch_ns) const;
   double distorted(size_t i, double ns) const;
 
   Rig& rig_;
   std::vector<Entry> entries_;
   const Request& request_;
   std::function<int64_t()> now_;
+  double aim_ns_ = kShortestSampleNs;
   bool hung_ = false, lost_ = false;
 };
 

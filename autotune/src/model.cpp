@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "backplane/autotune/recorder.h"
 #include "backplane/host/error.h"
@@ -12,33 +11,13 @@ namespace backplane::autotune {
 namespace {
 
 constexpr size_t kLeastShapes = 8;
-constexpr double kMargin = 0.02, kErrors = 2;
+constexpr double kMostBeyond = 1;   // doublings beyond the least and the largest of a feature
 constexpr double kWasteWeight = 2;  // a tile twice as large as the result is further than an extent twice as long
-
-std::optional<double> log_of(const Candidate& c, const Candidate& usual) {
-  if (!is_right(c.verdict) || c.times.samples == 0) return std::nullopt;
-  if (c.verdict != Verdict::slow && std::isfinite(c.log_ratio.half_width())) return c.log_ratio.mean;
-  if (usual.times.samples == 0) return std::nullopt;
-  return std::log(c.times.median_ns / usual.times.median_ns);  // not compared within rounds
-}
-
-const Candidate* default_of(const Outcome& outcome) {
-  for (const Candidate& each : outcome.candidates) {
-    if (each.is_default && is_right(each.verdict) && each.times.samples > 0) return &each;
-  }
-  return nullptr;
-}
 
 Features with_waste(Features features, const Waste& of_variant, const Waste& of_usual) {
   features.push_back(kWasteWeight * (of_variant.edges - of_usual.edges));
   features.push_back(kWasteWeight * (of_variant.turns - of_usual.turns));
   return features;
-}
-
-std::string percent(double log_ratio) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", 100 * (1 - std::exp(log_ratio)));
-  return text;
 }
 
 /// Calls use(raw op, record, default) for each record that says something.
@@ -57,72 +36,67 @@ void each_usable(const std::vector<Record>& records, Use&& use) {
 
 }  // namespace
 
-Model::Model(const std::vector<Record>& records, uint32_t units) : units_(units) {
+Model::Model(const std::vector<Record>& records, uint32_t units) : units_(units), faulty_(faulty_in(records)) {
   each_usable(records, [&](const bp_op& op, const Record& record, const Candidate&) {
     for (const Candidate& each : record.outcome.candidates) {
       if (is_right(each.verdict)) peaks_.see(op, each.times.median_ns);
-      if (is_faulty(each.verdict)) faulty_.push_back(each.variant);
     }
   });
   each_usable(records, [&](const bp_op& op, const Record& record, const Candidate& usual) {
     Row row{features_of(op, record.key, peaks_), {}, {}};
     for (const Candidate& each : record.outcome.candidates) {
-      const auto log = log_of(each, usual);
-      if (!log) continue;
-      row.logs[each.variant] = *log;
+      const auto ratio = measured_ratio(each, usual);
+      if (!ratio) continue;
+      row.logs[each.variant] = ratio->value;
       row.waste[each.variant] = waste_of(op, Tile::of(each.variant), units_);
     }
     if (rows_.empty() || rows_.front().features.size() == row.features.size()) rows_.push_back(std::move(row));
   });
 }
 
-const Regression* Model::fitted(const Pair& pair) {
+const Model::Fit& Model::fitted(const Pair& pair) {
   const auto known = fits_.find(pair);
-  if (known != fits_.end()) return known->second.get();
+  if (known != fits_.end()) return known->second;
+  Fit fit;
   std::vector<Features> points;
   std::vector<double> targets;
   for (const Row& row : rows_) {
     const auto a = row.logs.find(pair.first), b = row.logs.find(pair.second);
     if (a == row.logs.end() || b == row.logs.end()) continue;
+    if (points.empty()) fit.low = fit.high = row.features;
+    std::ranges::transform(fit.low, row.features, fit.low.begin(), [](double x, double y) { return std::min(x, y); });
+    std::ranges::transform(fit.high, row.features, fit.high.begin(), [](double x, double y) { return std::max(x, y); });
     points.push_back(with_waste(row.features, row.waste.at(pair.first), row.waste.at(pair.second)));
     // How much slower than e x does not matter, and would drown what does.
     targets.push_back(std::min(a->second - b->second, 1.0));
   }
   // One that never was faster is not worth the steps.
   const bool hopeful = std::ranges::any_of(targets, [](double log) { return log < -kMargin; });
-  std::unique_ptr<Regression> fit;
-  if (hopeful && targets.size() >= kLeastShapes) fit = std::make_unique<Regression>(std::move(points), targets);
-  return fits_.emplace(pair, std::move(fit)).first->second.get();
+  if (hopeful && targets.size() >= kLeastShapes) fit.regression.emplace(std::move(points), targets);
+  return fits_.emplace(pair, std::move(fit)).first->second;
+}
+
+/// Whether the shapes of a fit lie around one with these features, or nearly so.
+bool Model::covers(const Fit& fit, const Features& features) {
+  for (size_t i = 0; i < features.size(); ++i) {
+    if (features[i] < fit.low[i] - kMostBeyond || features[i] > fit.high[i] + kMostBeyond) return false;
+  }
+  return true;
 }
 
 std::optional<Prediction> Model::predict(const bp_op& op, const Key& key, const std::string& variant,
                                          const std::string& usual) {
-  const Regression* fit = fitted({variant, usual});
+  const Fit& fit = fitted({variant, usual});
   Features features = features_of(op, key, peaks_);
-  if (fit == nullptr || features.size() != rows_.front().features.size()) return std::nullopt;
-  return fit->at(with_waste(std::move(features), waste_of(op, Tile::of(variant), units_),
-                            waste_of(op, Tile::of(usual), units_)));
+  if (!fit.regression || features.size() != rows_.front().features.size()) return std::nullopt;
+  if (!covers(fit, features)) return std::nullopt;
+  return fit.regression->at(with_waste(std::move(features), waste_of(op, Tile::of(variant), units_),
+                                       waste_of(op, Tile::of(usual), units_)));
 }
 
 Guess Model::choose(const bp_op& op, const Key& key, const std::vector<host::Variant>& variants) {
-  const auto usual =
-      std::ranges::find_if(variants, [](const host::Variant& v) { return (v.flags & BP_VARIANT_DEFAULT) != 0; });
-  if (usual == variants.end()) return {};
-  const std::string by = " less time than " + usual->name + " by " + std::to_string(rows_.size()) + " measured shapes";
-  Guess sure, unsure;
-  double least = -std::log1p(kMargin), most = least;
-  for (const host::Variant& each : variants) {
-    const bool out = (each.flags & (BP_VARIANT_DEFAULT | BP_VARIANT_RISKY)) != 0 || !forbidden(op, each).empty() ||
-                     std::ranges::find(faulty_, each.name) != faulty_.end();
-    const auto expected = out ? std::nullopt : predict(op, key, each.name, usual->name);
-    if (!expected) continue;
-    const double at_least = expected->value + kErrors * expected->error;
-    const std::string range = percent(expected->value) + " % (" + percent(at_least) + " % at least)";
-    if (at_least < least) least = at_least, sure = {each.name, range + by};
-    if (expected->value < most)
-      most = expected->value, unsure = {"", each.name + " may take " + range + by + ": not sure enough"};
-  }
-  return sure.variant.empty() ? unsure : sure;
+  return surest(op, variants, faulty_, std::to_string(rows_.size()) + " measured shapes",
+                [&](const std::string& variant, const std::string& usual) { return predict(op, key, variant, usual); });
 }
 
 }  // namespace backplane::autotune

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which variant to take for a shape that was not measured, learnt from those that were: for each variant a regression
 // (regression.h) of ln(its time / the default's time), both of one race, over the shapes of the class.
+// When that is enough to leave the default is guess.h's.
 //
-// It leaves the default only for a variant whose expected gain is beyond 2 % and beyond twice its own error, and never
-// for one that failed a check anywhere in the class.
+// It does not speak of what lies outside of the shapes that it knows: a straight line through products of large matrices
+// says nothing of small ones, nor filters of 3x3 of those of 1x1, whatever its own error is.
 #pragma once
 
 #include <map>
@@ -13,17 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "backplane/autotune/store.h"
-#include "backplane/host/device.h"
+#include "guess.h"
 #include "shape_features.h"
-#include "regression.h"
 
 namespace backplane::autotune {
-
-struct Guess {
-  std::string variant;  ///< empty: the default is as good as can be told
-  std::string why;      ///< empty: nothing is expected to be faster
-};
 
 class Model {
  public:
@@ -44,13 +38,18 @@ class Model {
     std::map<std::string, Waste> waste;  ///< of those
   };
   using Pair = std::pair<std::string, std::string>;
-  const Regression* fitted(const Pair& pair);
+  struct Fit {
+    std::optional<Regression> regression;  ///< nothing: too little was measured, or it never was faster
+    Features low, high;                    ///< of the shapes that both were measured for
+  };
+  const Fit& fitted(const Pair& pair);
+  static bool covers(const Fit& fit, const Features& features);
 
   uint32_t units_;
   Peaks peaks_;
   std::vector<Row> rows_;
   std::vector<std::string> faulty_;
-  std::map<Pair, std::unique_ptr<Regression>> fits_;
+  std::map<Pair, Fit> fits_;
 };
 
 }  // namespace backplane::autotune

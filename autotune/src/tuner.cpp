@@ -14,13 +14,11 @@
 #include "backplane/host/text.h"
 #include "memo.h"
 #include "model.h"
+#include "neighbours.h"
 
 namespace backplane::autotune {
 namespace {
 
-/// A neighbour answers up to here: one extent 1.9 x as long, when it appears in an input and in the output. On real
-/// devices 1 of 105 such answers was slower than the default, of those from neighbours up to 1.5 away 4 of 48.
-constexpr double kNearEnough = 1.3;
 constexpr size_t kModelShapes = 96;  // the youngest; with as many a fit takes about 3 ms for each variant that ever won
 
 /// Noted while variants race: a process that dies then does not show by which.
@@ -28,11 +26,6 @@ const std::string kRace = "(race)";
 
 const Decision kBeingMeasured{"", Level::fallback, "another thread is measuring this problem"};
 const Decision kMemoFull{"", Level::fallback, "more problems than are remembered in one process"};
-
-std::string rounded(double value) {
-  std::string text = std::to_string(value);
-  return text.substr(0, text.find('.') + 3);
-}
 
 }  // namespace
 
@@ -44,6 +37,13 @@ host::DevicePtr oracle_for(const host::DevicePtr& device) {
     return nullptr;  // none installed: variants have to agree with the default
   }
 }
+
+/// What can be known of a class of problems from those that were measured.
+struct Tuner::Experience {
+  Experience(const std::vector<Record>& records, uint32_t units) : neighbours(records), model(records, units) {}
+  Neighbours neighbours;
+  Model model;
+};
 
 Tuner::Tuner(host::DevicePtr device, std::shared_ptr<Tuning> tuning)
     : device_(std::move(device)), tuning_(std::move(tuning)), fingerprint_(Fingerprint::of(*device_)),
@@ -84,8 +84,7 @@ Decision Tuner::look_up(const bp_op& op, bool* keep) {
   const Key key = Key::of(op);
   if (tuning_->options().mode != Mode::force && stored(op, key, decision)) return decision;
   if (tuning_->measures() && measured(op, key, decision, keep)) return decision;
-  if (tuning_->options().mode != Mode::locked && (nearest(op, key, decision) || expected(op, key, decision)))
-    return decision;
+  if (tuning_->options().mode != Mode::locked && guessed(op, key, decision)) return decision;
   if (decision.why.empty()) decision.why = "not measured; backplane tune does it";
   return decision;
 }
@@ -129,39 +128,25 @@ bool Tuner::stored(const bp_op& op, const Key& key, Decision& out) {
   return true;
 }
 
-bool Tuner::nearest(const bp_op& op, const Key& key, Decision& out) {
-  auto neighbours = tuning_->store().neighbours(key, fingerprint_);
-  std::vector<std::pair<double, const StoredChoice*>> near;
-  for (const StoredChoice& each : neighbours) {
-    const double d = distance(key.extents, each.extents);
-    if (d <= kNearEnough) near.emplace_back(d, &each);
-  }
-  std::ranges::stable_sort(near, {}, [](const auto& each) { return each.first; });
-  for (const auto& [d, choice] : near) {
-    if (!objection(op, choice->variant).empty()) continue;
-    out = {choice->variant, Level::nearest, "chosen for " + choice->shapes + ", at distance " + rounded(d)};
-    return true;
-  }
-  return false;
-}
-
-bool Tuner::expected(const bp_op& op, const Key& key, Decision& out) {
-  if (op.code == BP_OP_CUSTOM) return false;
+bool Tuner::guessed(const bp_op& op, const Key& key, Decision& out) {
   const std::string alike = class_of(key.problem);
-  const std::lock_guard lock(models_mutex_);
-  std::unique_ptr<Model>& model = models_[alike + " " + key.policy];
-  if (model == nullptr) {
+  const std::lock_guard lock(experience_mutex_);
+  std::unique_ptr<Experience>& known = experience_[alike + " " + key.policy];
+  if (known == nullptr) {
     const auto records = tuning_->store().relatives(
         key, fingerprint_, [&](const std::string& problem) { return class_of(problem) == alike; }, kModelShapes);
-    model = std::make_unique<Model>(records, device_->info().compute_units);
+    known = std::make_unique<Experience>(records, device_->info().compute_units);
   }
-  Guess guess = model->choose(op, key, device_->variants(op));
-  if (!guess.variant.empty()) {
-    out = {std::move(guess.variant), Level::model, std::move(guess.why)};
-    return true;
-  }
-  if (out.why.empty()) out.why = std::move(guess.why);
-  return false;
+  const std::vector<host::Variant> variants = device_->variants(op);
+  const auto take = [&](Guess guess, Level level) {
+    if (!guess.variant.empty())
+      out = {std::move(guess.variant), level, std::move(guess.why)};
+    else if (out.why.empty())
+      out.why = std::move(guess.why);
+    return out.level == level;
+  };
+  if (take(known->neighbours.choose(op, key, variants), Level::nearest)) return true;
+  return op.code != BP_OP_CUSTOM && take(known->model.choose(op, key, variants), Level::model);
 }
 
 size_t Tuner::choices(const bp_op& op) {

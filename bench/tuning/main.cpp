@@ -5,6 +5,8 @@
 //                                                            races all variants beside it: one line of JSON each
 //   backplane_tuning_sweep left-out --device=cpu --out=FILE  what a look-up says of shapes that were left out of the
 //                                                            store, judged by the rows of FILE; measures nothing
+//   backplane_tuning_sweep repeat --device=cpu --cases=A;B --times=10
+//                                                            tuner and oracle in turns on the same shapes (repeat.h)
 //
 // `rows` goes on where it stopped: what FILE has already is not measured again.
 #include <csignal>
@@ -21,6 +23,7 @@
 #include "busy.h"
 #include "left_out.h"
 #include "oracle_race.h"
+#include "repeat.h"
 #include "shapes.h"
 
 namespace backplane::bench {
@@ -128,11 +131,15 @@ std::string option(const std::vector<std::string>& arguments, std::string_view n
 }
 
 int run(const std::vector<std::string>& arguments) {
-  const std::string device = option(arguments, "device"), file = option(arguments, "out");
-  const host::DevicePtr opened = host::Registry::instance().open(device);
-  if (!arguments.empty() && arguments[0] == "left-out") return judge_left_out(opened, file);
-  if (!arguments.empty() && arguments[0] == "rows") return measure_rows(opened, file);
-  throw Error("[sweep] say what to do: rows or left-out");
+  const std::string what = arguments.empty() ? "" : arguments[0];
+  const host::DevicePtr device = host::Registry::instance().open(option(arguments, "device"));
+  if (what == "left-out") return judge_left_out(device, option(arguments, "out"));
+  if (what == "rows") return measure_rows(device, option(arguments, "out"));
+  if (what == "repeat") {
+    autotune::Tuner tuner(device, tuning());
+    return repeat_cases(tuner, option(arguments, "cases"), std::stoi(option(arguments, "times")));
+  }
+  throw Error("[sweep] say what to do: rows, left-out or repeat");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <condition_variable>
 #include <thread>
 
@@ -25,7 +26,7 @@ class LookUp : public ::testing::Test {
  protected:
   LookUp() : device(test::virtual_device("noise-quiet")) {}
 
-  /// Takes the last variant there is, and says so.
+  /// Takes the last variant there is, which takes half of the default's time, and says so.
   Outcome made_up(const bp_op& op, const Request& request) {
     ++calls;
     last = request;
@@ -36,6 +37,7 @@ class LookUp : public ::testing::Test {
       c.times = {1000, 900, 1100, 5};
       outcome.candidates.push_back(c);
     }
+    outcome.candidates.back().log_ratio = {-gain, -gain - 0.01, -gain + 0.01};
     outcome.chosen = outcome.candidates.back().variant;
     outcome.why = "made up", outcome.decided = decides, outcome.spent_ns = spends_ns;
     outcome.build_ns = builds_ns;
@@ -63,6 +65,7 @@ class LookUp : public ::testing::Test {
   host::DevicePtr device;
   Request last;
   std::atomic<int> calls{0};
+  double gain = std::log(2);
   bool decides = true;
   uint64_t spends_ns = 100, builds_ns = 0;
   uint64_t measurements = 0;
@@ -133,6 +136,19 @@ TEST_F(LookUp, TheNearestShapeAnswersWhereItsVariantIsThere) {
   EXPECT_EQ(d.variant, offered ? last_variant(near) : "");
   EXPECT_EQ(ask(Mode::locked, like_it).variant, "") << "locked guesses nothing";
   EXPECT_EQ(ask(Mode::cached, far).variant, "");
+}
+
+TEST_F(LookUp, TheNearestShapeIsNotBelievedWithoutEvidence) {
+  gain = 0.05;
+  size_t unsure = 0;
+  for (int64_t m = 16; m <= 512; m *= 2) {
+    learn(Product(m, 32, 32));
+    const Decision d = ask(Mode::cached, Product(m + m / 4, 32, 32));
+    EXPECT_EQ(d.level, Level::fallback);
+    unsure += d.why.find("not sure enough") != std::string::npos;
+    Tuner(device, tuning(Mode::on)).tuning().store().clear();
+  }
+  EXPECT_GT(unsure, 0u);
 }
 
 TEST_F(LookUp, TheNearestShapeCountsForMany) {

@@ -8,91 +8,19 @@
 #include <cmath>
 #include <random>
 
-#include "backplane/autotune/recorder.h"
 #include "backplane/autotune/tuner.h"
 #include "records.h"
+#include "surfaces.h"
 #include "virtual_device.h"
 
 namespace backplane::autotune {
 namespace {
 
+using namespace test;
 using ::testing::HasSubstr;
-
-struct Shape {
-  int64_t m, n, k;
-};
-using Surface = std::function<double(const Shape&, const std::string& variant)>;  // ns
-
-constexpr const char* kDefault = "tile@bm=32,bn=32";
-const std::vector<std::string> kVariants = {kDefault, "tile@bm=128,bn=128", "plain"};
-
-host::KernelOp product(const Shape& s) {
-  const test::Product p(s.m, s.n, s.k);
-  return host::KernelOp::of(p.op);
-}
-
-std::vector<Shape> random_shapes(size_t count, uint64_t seed) {
-  std::mt19937_64 engine(seed);
-  std::uniform_real_distribution<double> log2(3, 10);
-  const auto extent = [&] { return static_cast<int64_t>(std::exp2(log2(engine))); };
-  std::vector<Shape> shapes;
-  for (size_t i = 0; i < count; ++i) {
-    const int64_t m = extent(), n = extent(), k = extent();  // one after the other: the seed decides all
-    shapes.push_back({m, n, k});
-  }
-  return shapes;
-}
-
-Record record_of(const Shape& shape, const std::vector<std::string>& variants, const Surface& ns) {
-  const host::KernelOp op = product(shape);
-  Record record;
-  record.key = op.with_op([](const bp_op& raw) { return Key::of(raw); });
-  record.op = op_to_json(op);
-  record.outcome.decided = true;
-  for (const std::string& name : variants) {
-    Candidate c;
-    c.variant = name, c.is_default = name == variants.front(), c.verdict = Verdict::raced;
-    const double time = ns(shape, name), ratio = std::log(time / ns(shape, variants.front()));
-    c.times = {time, time, time, 20};
-    c.log_ratio = {ratio, ratio - 0.01, ratio + 0.01};
-    record.outcome.candidates.push_back(c);
-  }
-  return record;
-}
-
-std::vector<Record> records_of(const std::vector<Shape>& shapes, const Surface& ns) {
-  std::vector<Record> records;
-  for (const Shape& each : shapes) records.push_back(record_of(each, kVariants, ns));
-  return records;
-}
-
-std::vector<host::Variant> offered(const std::vector<std::string>& names = kVariants) {
-  std::vector<host::Variant> list;
-  for (const std::string& name : names) {
-    host::Variant v;
-    v.name = name, v.flags = name == names.front() ? uint32_t{BP_VARIANT_DEFAULT} : 0;
-    list.push_back(v);
-  }
-  return list;
-}
 
 Guess ask(Model& model, const Shape& shape, const std::vector<host::Variant>& variants = offered()) {
   return product(shape).with_op([&](const bp_op& op) { return model.choose(op, Key::of(op), variants); });
-}
-
-/// Tiles that waste their edges, and a plain kernel without tiles that is slow at large work.
-double tiled_ns(const Shape& s, const std::string& variant) {
-  const auto up = [](int64_t n, int64_t tile) { return static_cast<double>((n + tile - 1) / tile * tile); };
-  const auto k = static_cast<double>(s.k);
-  if (variant == "plain") return 1000 + 0.08 * static_cast<double>(s.m * s.n) * k;
-  if (variant == kDefault) return 2000 + 0.04 * up(s.m, 32) * up(s.n, 32) * k;
-  return 4000 + 0.02 * up(s.m, 128) * up(s.n, 128) * k;
-}
-
-/// Every kernel any time: nothing can be learnt.
-double random_ns(const Shape& s, const std::string& variant) {
-  std::mt19937_64 engine(std::hash<std::string>()(variant) + static_cast<uint64_t>(s.m * 1'000'003 + s.n * 1009 + s.k));
-  return 1e4 * std::exp(std::normal_distribution<double>(0, 0.3)(engine));
 }
 
 struct Judged {
@@ -159,6 +87,21 @@ TEST(Model, NeedsEightShapes) {
   Model seven(records_of(random_shapes(7, 5), clear_ns), 2), eight(records_of(random_shapes(8, 5), clear_ns), 2);
   EXPECT_EQ(ask(seven, kAsked).variant, "");
   EXPECT_EQ(ask(eight, kAsked).variant, "plain");
+}
+
+/// Shapes of 128 to 1023 are known, and "plain" is the fastest of all of them: that says nothing of tiny ones.
+TEST(Model, SaysNothingOfWhatLiesFarOutside) {
+  std::vector<Shape> known;
+  for (const Shape& each : random_shapes(400, 6)) {
+    if (std::min({each.m, each.n, each.k}) >= 128) known.push_back(each);
+  }
+  ASSERT_GE(known.size(), 20u);
+  Model model(records_of(known, clear_ns), 2);
+  EXPECT_EQ(ask(model, {300, 300, 300}).variant, "plain");
+  EXPECT_EQ(ask(model, {100, 300, 300}).variant, "plain") << "nearly inside";
+  EXPECT_EQ(ask(model, {300, 300, 30}).variant, "");
+  EXPECT_EQ(ask(model, {2, 3, 4}).variant, "");
+  EXPECT_EQ(ask(model, {300, 300, 5000}).variant, "");
 }
 
 TEST(Model, NeverTakesWhatFailedACheckAnywhere) {
@@ -281,14 +224,18 @@ TEST(Features, EdgesAndIdleUnitsAreWaste) {
 // As a program asks ---------------------------------------------------------------------------------------------------
 TEST(LookUp, AnswersFromTheModelWhereNoShapeIsNear) {
   const host::DevicePtr device = test::virtual_device("noise-quiet");
-  const test::Product far(2048, 2048, 2048);
+  const test::Product far(128, 128, 128);  // in the middle of them, and far from all
   std::vector<std::string> names;
   for (const host::Variant& each : device->variants(far.op)) names.push_back(each.name);
   ASSERT_GE(names.size(), 2u);
+  std::vector<Shape> corners;
+  for (const int64_t m : {16, 1024}) {
+    for (const int64_t n : {16, 1024}) corners.insert(corners.end(), {{m, n, 16}, {m, n, 1024}});
+  }
   const test::Folder folder;
   {
     Store store(folder.file());
-    for (Record record : records_of(random_shapes(20, 5), clear_ns)) {
+    for (Record record : records_of(corners, clear_ns)) {
       record.device = Fingerprint::of(*device);
       record.outcome.candidates[0].variant = names[0], record.outcome.candidates[2].variant = names[1];
       ASSERT_TRUE(store.put(record));

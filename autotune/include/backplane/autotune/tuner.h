@@ -4,8 +4,8 @@
 //
 //   pinned    BACKPLANE_VARIANT names it
 //   exact     measured for this very problem, policy, device and build of the plugin
-//   nearest   measured for the most similar shape of the same problem; not in mode `locked`
-//   model     expected to be faster than the default by what was measured for other shapes; not in mode `locked`
+//   nearest   surely faster than the default by what was measured for similar shapes; not in mode `locked`
+//   model     the same by a model of all shapes of the operation; not in mode `locked`
 //   fallback  the device's own default, with the reason why nothing better is known
 //
 // Whatever is stored is offered to the device again before it is believed: a variant that the device does not list for
@@ -95,7 +95,6 @@ class Tuning {
 host::DevicePtr oracle_for(const host::DevicePtr& device);
 
 class Memo;
-class Model;
 
 class Tuner {
  public:
@@ -139,8 +138,7 @@ class Tuner {
   /// Empty when `variant` may be used for `op`; else why not.
   std::string objection(const bp_op& op, const std::string& variant);
   bool stored(const bp_op& op, const Key& key, Decision& out);
-  bool nearest(const bp_op& op, const Key& key, Decision& out);
-  bool expected(const bp_op& op, const Key& key, Decision& out);
+  bool guessed(const bp_op& op, const Key& key, Decision& out);
   bool measured(const bp_op& op, const Key& key, Decision& out, bool* keep);
   Request request_for(const Key& key, const Watch& watch);
 
@@ -151,8 +149,10 @@ class Tuner {
   std::unique_ptr<Memo> memo_;
   std::mutex mutex_;         ///< guards in_flight_
   std::vector<std::string> in_flight_;
-  std::mutex models_mutex_;  ///< guards models_
-  std::map<std::string, std::unique_ptr<Model>> models_;  ///< by class and policy; from what was stored at first use
+  struct Experience;
+  std::mutex experience_mutex_;  ///< guards experience_
+  /// By class and policy; from what was stored at first use.
+  std::map<std::string, std::unique_ptr<Experience>> experience_;
   std::atomic<uint64_t> measurements_{0};
 };
 
