@@ -190,7 +190,15 @@ std::string Tensor::to_string() const {
 Tensor Tensor::to(const Device& device) const {
   const TensorImpl& impl = computed(*this, "to", {});
   if (impl.storage->stream() == device.stream()) return *this;
-  return from_bytes(to_bytes(), impl.type, device);
+  const Tensor dense = to_dense(*this);
+  const TensorImpl& from = *dense.impl();
+  const auto bytes = static_cast<uint64_t>(impl.type.bytes());
+  const graph::StoragePtr storage = device.stream()->alloc(bytes);
+  const auto offset = static_cast<uint64_t>(from.layout.offset * size_of(impl.type.dtype));
+  if (bytes != 0 && !device.stream()->copy_from(storage, from.storage, offset, bytes)) {
+    device.stream()->upload(storage, 0, dense.to_bytes().data(), bytes);
+  }
+  return make_tensor({storage, impl.type, dense_layout(impl.type.shape)});
 }
 
 Tensor Tensor::to(DType dtype, Here here) const {

@@ -187,6 +187,27 @@ void Stream::upload(const StoragePtr& target, uint64_t offset, const void* sourc
   device_->upload(queue_, {target->buffer(), offset}, source, bytes);
 }
 
+bool Stream::copy_from(const StoragePtr& target, const StoragePtr& source, uint64_t offset, uint64_t bytes) {
+  Stream& other = *source->stream();
+  const bp_peer_api* peer = device_->peer(*other.device_);
+  if (peer == nullptr) return false;
+  const std::scoped_lock lock(mutex_, other.mutex_);
+  const bp_queue_api& api = device_->queues();
+  const host::Event written = other.device_->create_event(), copied = device_->create_event();
+  const auto say = [](const Stream& stream) { return stream.device_->name() + ": copy between devices"; };
+  bp_error error = host::make_error();
+  host::check(api.event_record(other.queue_.get(), written.get(), &error), error, say(other));
+  host::check(api.event_wait(queue_.get(), written.get(), &error), error, say(*this));
+  const bp_status status = peer->copy(queue_.get(), {target->buffer(), 0}, other.device_->handle(),
+                                      {source->buffer(), offset}, bytes, &error);
+  if (status == BP_E_UNSUPPORTED) return false;
+  host::check(status, error, say(*this));
+  // The source's memory may be used for something else as soon as it is released, but not before it was read.
+  host::check(api.event_record(queue_.get(), copied.get(), &error), error, say(*this));
+  host::check(api.event_wait(other.queue_.get(), copied.get(), &error), error, say(other));
+  return true;
+}
+
 void Stream::download(void* target, const StoragePtr& source, uint64_t offset, uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   device_->download(queue_, target, {source->buffer(), offset}, bytes);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <set>
 
 #include "backplane/sdk/answers.hpp"
 #include "devices.h"
@@ -42,6 +43,9 @@ class Device {
   std::unique_ptr<Timer> create_timer(uint32_t stamps) { return std::make_unique<Timer>(*this, *clock_, stamps); }
   void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
 
+  /// Lets this device, whose context is current, read the other's memory, where that is possible.
+  void reach(const Device& other);
+
   /// The context made current on this thread; throws once the device is lost.
   [[nodiscard]] Current enter() const;
   CUcontext context() const { return context_; }
@@ -70,6 +74,8 @@ class Device {
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<BlasLt> lt_;
   std::unique_ptr<Clock> clock_;
+  std::mutex reached_mutex_;
+  std::set<CUdevice> reached_;  ///< asked for
   mutable std::atomic<bool> lost_{false};
   mutable std::mutex lost_mutex_;
   mutable std::string lost_text_;

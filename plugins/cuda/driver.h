@@ -17,7 +17,7 @@ namespace backplane::cuda {
   X(DeviceGetUuid) X(DeviceGetPCIBusId) X(DeviceTotalMem) X(DevicePrimaryCtxRetain) X(DevicePrimaryCtxRelease)          \
   X(CtxGetCurrent) X(CtxSetCurrent) X(MemGetInfo) X(MemAlloc) X(MemFree) X(MemHostAlloc) X(MemFreeHost)                 \
   X(MemHostRegister) X(MemHostUnregister) X(MemHostGetDevicePointer) X(MemcpyHtoDAsync) X(MemcpyDtoHAsync)              \
-  X(PointerGetAttribute)                                                                                               \
+  X(PointerGetAttribute) X(DeviceCanAccessPeer) X(CtxEnablePeerAccess) X(MemcpyPeerAsync)                              \
   X(MemcpyDtoDAsync) X(MemsetD8Async) X(MemsetD16Async) X(MemsetD32Async) X(MemsetD2D8Async) X(MemsetD2D32Async)        \
   X(StreamCreate) X(StreamDestroy) X(StreamSynchronize) X(StreamWaitEvent) X(StreamBeginCapture)         \
   X(StreamEndCapture) X(GraphInstantiate) X(GraphLaunch) X(GraphDestroy) X(GraphExecDestroy) X(EventCreate)             \

@@ -15,6 +15,8 @@ constexpr uint64_t kPiece = 8u << 20;        // staged at once
 constexpr uint64_t kMostStaged = 64u << 20;  // of one queue, in flight
 constexpr uint64_t kSmall = 64u << 10;       // the driver's own staging is as good below
 
+}  // namespace
+
 CUdeviceptr checked(const bp_view& view, uint64_t bytes) {
   const auto* buffer = reinterpret_cast<const Buffer*>(view.buffer);
   if (buffer == nullptr || view.offset > buffer->bytes || bytes > buffer->bytes - view.offset) {
@@ -24,8 +26,6 @@ CUdeviceptr checked(const bp_view& view, uint64_t bytes) {
   }
   return buffer->address + view.offset;
 }
-
-}  // namespace
 
 Event::~Event() {
   if (event_ == nullptr) return;

@@ -46,6 +46,9 @@ class Recording {
   std::array<Name, 4> names_;  ///< of its last launches
 };
 
+/// Where the bytes lie; throws unless they are inside the view's buffer.
+CUdeviceptr checked(const bp_view& view, uint64_t bytes);
+
 class Queue {
  public:
   using Kernel = cuda::Kernel;
@@ -57,6 +60,7 @@ class Queue {
   void upload(const bp_view& target, const void* source, uint64_t bytes, bool stable);
   void download(void* target, const bp_view& source, uint64_t bytes);
   void copy(const bp_view& target, const bp_view& source, uint64_t bytes);
+  void copy_from(const bp_view& target, Device& from, const bp_view& source, uint64_t bytes);  ///< bp.peer
   void fill(const bp_view& target, const void* pattern, uint32_t pattern_bytes, uint64_t bytes);
   void flush();
   bp_status finish(bp_error* error);

@@ -50,6 +50,7 @@ Device::Device(std::shared_ptr<Plugin> plugin, const bp_device_info& info, std::
   timing_ = tables.timing;
   interop_ = tables.interop;
   telemetry_ = tables.telemetry;
+  peer_ = tables.peer;
 }
 
 Device::~Device() {

@@ -65,6 +65,7 @@ constexpr Slot kInteropSlots[] = {
     SLOT(bp_interop_api, import_handle, false), SLOT(bp_interop_api, native, false),
 };
 constexpr Slot kTelemetrySlots[] = {SLOT(bp_telemetry_api, sample, true)};
+constexpr Slot kPeerSlots[] = {SLOT(bp_peer_api, copy, true)};
 #undef SLOT
 
 void check_alignment(const void* table, const std::string& what) {
@@ -201,6 +202,7 @@ InterfaceTables check_interfaces(const bp_plugin_api& api, bp_plugin* instance) 
   fetch(api, instance, BP_INTERFACE_TIMING, false, out.timing, kTimingSlots);
   fetch(api, instance, BP_INTERFACE_INTEROP, false, out.interop, kInteropSlots);
   fetch(api, instance, BP_INTERFACE_TELEMETRY, false, out.telemetry, kTelemetrySlots);
+  fetch(api, instance, BP_INTERFACE_PEER, false, out.peer, kPeerSlots);
   return out;
 }
 

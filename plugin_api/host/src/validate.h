@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/peer.h"
 #include "backplane/plugin.h"
 
 namespace backplane::host {
@@ -24,6 +25,7 @@ struct InterfaceTables {
   bp_timing_api timing{};
   bp_interop_api interop{};
   bp_telemetry_api telemetry{};
+  bp_peer_api peer{};
 };
 InterfaceTables check_interfaces(const bp_plugin_api& api, bp_plugin* instance);
 

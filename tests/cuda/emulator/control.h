@@ -12,6 +12,8 @@ void cuda_emulator_fail(const char* call, int code, int after, int count);
 void cuda_emulator_reset();
 /// Bytes of device memory that are allocated.
 uint64_t cuda_emulator_memory_used();
+/// Copies between devices that were put into streams.
+uint64_t cuda_emulator_peer_copies();
 }
 
 /// Work of an emulated library; it returns 0 or a CUresult.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA driver's functions that the plugin calls, for one emulated GPU whose memory is the host's. For tests alone.
+// The CUDA driver's functions that the plugin calls, for emulated GPUs whose memory is the host's. For tests alone.
 #include <cuda.h>
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -15,16 +15,12 @@
 #include <string>
 
 #include "blocks.h"
+#include "calls.h"
 #include "control.h"
-#include "streams.h"
 
 using emulator::Place;
 using emulator::Stream;
 
-struct CUctx_st {};
-struct CUstream_st {
-  std::shared_ptr<Stream> stream = std::make_shared<Stream>();
-};
 struct CUevent_st {
   std::shared_ptr<Place> place = std::make_shared<Place>();
   std::shared_ptr<uint64_t> time = std::make_shared<uint64_t>(0);
@@ -63,23 +59,22 @@ bool step(const Place& place, int* code) {
   return stream.done >= place.at;
 }
 
+std::recursive_mutex mutex;
+
 namespace {
 
-constexpr uint64_t kMemory = 4ull << 30;
-
-std::recursive_mutex mutex;  // every call
-CUctx_st context;
-thread_local CUcontext current = nullptr;
 int broken = 0;  // the code that every call returns from now on
 uint64_t memory_used = 0;
-std::map<char*, size_t> allocations;  // device memory
-std::map<char*, size_t> pinned;
+using Ranges = std::map<char*, size_t>;
+Ranges allocations;  // device memory
+std::map<char*, int> owners;  // of allocations
+Ranges pinned;
 struct Fault {
   int code, after, count;
 };
 std::map<std::string, Fault> faults;
 
-bool inside(const std::map<char*, size_t>& ranges, const void* at, size_t bytes) {
+bool inside(const Ranges& ranges, const void* at, size_t bytes) {
   const char* p = static_cast<const char*>(at);
   auto range = ranges.upper_bound(const_cast<char*>(p));
   if (range == ranges.begin()) return false;
@@ -87,10 +82,13 @@ bool inside(const std::map<char*, size_t>& ranges, const void* at, size_t bytes)
   return p + bytes <= range->first + range->second;
 }
 
-char* pointer(CUdeviceptr address) { return reinterpret_cast<char*>(address); }
+}  // namespace
 
-/// What a call returns instead of being done: a fault that a test asked for, a broken or missing context, or 0.
-int trouble(const char* call, bool needs_context = true) {
+int owner(CUdeviceptr address, size_t bytes) {
+  return inside(allocations, pointer(address), bytes) ? std::prev(owners.upper_bound(pointer(address)))->second : -1;
+}
+
+int trouble(const char* call, bool needs_context) {
   if (const auto at = faults.find(call); at != faults.end()) {
     Fault& fault = at->second;
     if (fault.after > 0) --fault.after;
@@ -102,6 +100,8 @@ int trouble(const char* call, bool needs_context = true) {
   if (broken != 0) return broken;
   return needs_context && current == nullptr ? CUDA_ERROR_INVALID_CONTEXT : 0;
 }
+
+namespace {
 
 /// Results of waited work stick.
 CUresult stick(int code) {
@@ -119,15 +119,6 @@ uint64_t now_ns() {
 }  // namespace emulator
 
 using namespace emulator;
-
-#define CALL(name)                                              \
-  std::lock_guard<std::recursive_mutex> lock(emulator::mutex);  \
-  if (const int code = emulator::trouble(name)) return static_cast<CUresult>(code)
-#define CALL_ANYWHERE(name)                                     \
-  std::lock_guard<std::recursive_mutex> lock(emulator::mutex);  \
-  if (const int code = emulator::trouble(name, false)) return static_cast<CUresult>(code)
-#define NEED(condition) \
-  if (!(condition)) return CUDA_ERROR_INVALID_VALUE
 
 extern "C" {
 
@@ -164,37 +155,6 @@ CUresult cuGetErrorName(CUresult code, const char** name) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuDeviceGetCount(int* count) { CALL_ANYWHERE("cuDeviceGetCount"); *count = 1; return CUDA_SUCCESS; }
-CUresult cuDeviceGet(CUdevice* device, int ordinal) { CALL_ANYWHERE("cuDeviceGet"); *device = ordinal; return CUDA_SUCCESS; }
-CUresult cuDeviceGetName(char* name, int length, CUdevice) {
-  std::snprintf(name, static_cast<size_t>(length), "Emulated GPU");
-  return CUDA_SUCCESS;
-}
-CUresult cuDeviceGetPCIBusId(char* text, int length, CUdevice) {
-  std::snprintf(text, static_cast<size_t>(length), "0000:00:00.0");
-  return CUDA_SUCCESS;
-}
-CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice) { std::memset(uuid->bytes, 0x42, 16); return CUDA_SUCCESS; }
-CUresult cuDeviceTotalMem(size_t* bytes, CUdevice) { *bytes = kMemory; return CUDA_SUCCESS; }
-CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice) {
-  static const std::map<int, int> values = {
-      {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9}, {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
-      {CU_DEVICE_ATTRIBUTE_INTEGRATED, 0}, {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 4},
-      {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024}, {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
-      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, 1024}, {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z, 64},
-      {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647}, {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, 65535},
-      {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, 65535}, {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 49152},
-      {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32}};
-  const auto at = values.find(attribute);
-  NEED(at != values.end());
-  *value = at->second;
-  return CUDA_SUCCESS;
-}
-CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice) { CALL_ANYWHERE("cuDevicePrimaryCtxRetain"); *out = &context; return CUDA_SUCCESS; }
-CUresult cuDevicePrimaryCtxRelease(CUdevice) { return CUDA_SUCCESS; }
-CUresult cuCtxGetCurrent(CUcontext* out) { *out = current; return CUDA_SUCCESS; }
-CUresult cuCtxSetCurrent(CUcontext wanted) { current = wanted; return CUDA_SUCCESS; }
-
 CUresult cuMemGetInfo(size_t* free, size_t* total) {
   CALL("cuMemGetInfo");
   *total = kMemory, *free = kMemory - memory_used;
@@ -207,6 +167,7 @@ CUresult cuMemAlloc(CUdeviceptr* out, size_t bytes) {
   if (data == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
   memory_used += bytes;
   allocations[static_cast<char*>(data)] = bytes;
+  owners[static_cast<char*>(data)] = current->device;
   *out = reinterpret_cast<CUdeviceptr>(data);
   return CUDA_SUCCESS;
 }
@@ -216,6 +177,7 @@ CUresult cuMemFree(CUdeviceptr address) {
   NEED(at != allocations.end());
   memory_used -= at->second;
   munmap(at->first, at->second);
+  owners.erase(at->first);
   allocations.erase(at);
   return CUDA_SUCCESS;
 }

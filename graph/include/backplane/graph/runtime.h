@@ -62,6 +62,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   /// At least `bytes` (0 counts as 1), 64-byte aligned. Retries once after trim() when the device is out of memory.
   StoragePtr alloc(uint64_t bytes);
   void upload(const StoragePtr& target, uint64_t offset, const void* source, uint64_t bytes);
+  /// Copies the first `bytes` after `offset` from another device of the same plugin to the start of `target`, without the
+  /// host's memory and without waiting. False when the two devices cannot; nothing has happened then.
+  bool copy_from(const StoragePtr& target, const StoragePtr& source, uint64_t offset, uint64_t bytes);
   /// Waits for the data.
   void download(void* target, const StoragePtr& source, uint64_t offset, uint64_t bytes);
   void finish();

@@ -16,6 +16,7 @@
 
 #include "backplane/dlpack.h"
 #include "backplane/host/error.h"
+#include "backplane/peer.h"
 #include "backplane/plugin.h"
 
 namespace backplane::host {
@@ -123,6 +124,10 @@ class Device : public std::enable_shared_from_this<Device> {
   const bp_capture_api* capture() const { return capture_.size != 0 ? &capture_ : nullptr; }
   const bp_timing_api* timing() const { return timing_.size != 0 ? &timing_ : nullptr; }
   const bp_interop_api* interop() const { return interop_.size != 0 ? &interop_ : nullptr; }
+  /// For copies from `source`; null unless both are devices of one plugin that offers them.
+  const bp_peer_api* peer(const Device& source) const {
+    return peer_.size != 0 && source.plugin_ == plugin_ ? &peer_ : nullptr;
+  }
   const bp_telemetry_api* telemetry() const { return telemetry_.size != 0 ? &telemetry_ : nullptr; }
 
   /// All throw Error.
@@ -152,6 +157,7 @@ class Device : public std::enable_shared_from_this<Device> {
   bp_timing_api timing_{};
   bp_interop_api interop_{};
   bp_telemetry_api telemetry_{};
+  bp_peer_api peer_{};
 };
 
 }  // namespace backplane::host

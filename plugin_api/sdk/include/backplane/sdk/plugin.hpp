@@ -34,6 +34,7 @@
 //   Buffer: void* data, or void* host_pointer(); NULL or absent: this memory has no host address.
 //   Queue: upload download copy fill flush finish(bp_error*) record wait enqueue(const Kernel&, ...), as HostQueue.
 //     optional, bp.capture: begin_capture(), std::unique_ptr<Recording> end_capture(), replay(Recording&).
+//     optional, bp.peer: copy_from(target view, Device&, source view, bytes).
 //   Timer: stamp(Queue&, index), bp_status read(first, count, uint64_t* ticks, bp_error*); indices arrive checked.
 //   Event: bp_status sync(timeout, bp_error*).  Kernel: workspace, build_time_ns, variant, as HostKernel.
 #pragma once
@@ -47,6 +48,7 @@
 #include "backplane/sdk/negotiate.hpp"
 #include "backplane/sdk/op.hpp"
 #include "backplane/sdk/plugin_interop.hpp"
+#include "backplane/sdk/plugin_peer.hpp"
 #include "backplane/sdk/plugin_timing.hpp"
 #include "backplane/sdk/validate.hpp"
 
@@ -347,6 +349,7 @@ struct Thunks {
     else if (wanted == BP_INTERFACE_KERNELS) table = &kKernels;
     else if (wanted == BP_INTERFACE_CAPTURE && kHasCapture) table = &kCapture;
     else if (wanted == BP_INTERFACE_INTEROP && InteropThunks<Device>::kOffered) table = &InteropThunks<Device>::kTable;
+    else if (wanted == BP_INTERFACE_PEER && PeerThunks<Device>::kOffered) table = &PeerThunks<Device>::kTable;
     else if (wanted == BP_INTERFACE_TELEMETRY && kHasTelemetry) table = &kTelemetry;
     if constexpr (kHasTiming) {
       if (wanted == BP_INTERFACE_TIMING) table = &TimingThunks<Device>::kTable;
