@@ -15,6 +15,17 @@ bool is_lost(const std::exception& error) {
 
 }  // namespace
 
+bool died_too_often(std::vector<report::Row>& rows, const Allowance& allowance, size_t most) {
+  if (allowance.deaths.size() < most) return false;
+  const autotune::Failure& last = allowance.deaths.back();
+  for (report::Row& row : rows) {
+    if (row.status != report::Status::unmeasured) continue;
+    row.status = report::Status::failed;
+    row.reason = std::string(name_of(last.verdict)) + ": " + last.reason;
+  }
+  return true;
+}
+
 void end_rows(std::vector<report::Row>& rows, const std::exception& error) {
   const bool lost = is_lost(error);
   for (report::Row& row : rows) {

@@ -27,7 +27,7 @@ Journal::Journal(const std::filesystem::path& folder, bool resume) : file_(folde
                             "[bench] cannot write " + file_.string() + " / name another folder with --output");
 }
 
-void Journal::resume(report::Run& run) {
+void Journal::resume(report::Run& run, bool same) {
   if (std::filesystem::file_size(file_) == 0) return;
   report::Run earlier = report::read_run(file_.string());
   if (const std::string why = difference(earlier, run); !why.empty())
@@ -35,7 +35,8 @@ void Journal::resume(report::Run& run) {
   run.started = earlier.started;
   run.ceilings = std::move(earlier.ceilings);
   for (report::Row& row : earlier.rows) {
-    if (!is_final(row) || !done_.insert(report::identity(row)).second) continue;
+    const bool finished = is_final(row) || (same && row.status == report::Status::skipped);
+    if (!finished || !done_.insert(report::identity(row)).second) continue;
     run.rows.push_back(std::move(row));
   }
 }

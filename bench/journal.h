@@ -19,8 +19,9 @@ class Journal {
   Journal(const std::filesystem::path& folder, bool resume);
 
   /// Takes over what is there: ceilings and finished rows go into `run`, whose environment and devices are this
-  /// process's. Throws Error when they are of another build or machine. Does nothing without an earlier file.
-  void resume(report::Run& run);
+  /// process's. Throws Error when they are of another build or machine. Does nothing without an earlier file. `same`
+  /// sweep: rows that were left out are finished, too, but for those of a lost device, which is opened anew.
+  void resume(report::Run& run, bool same = false);
   /// The row was finished before.
   bool has(const report::Row& row) const { return done_.contains(report::identity(row)); }
 

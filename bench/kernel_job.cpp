@@ -119,6 +119,8 @@ void KernelJob::add_row(Choice choice, const std::string& variant) {
 
 void KernelJob::run(const Allowance& allowance) {
   if (std::ranges::all_of(rows_, [](const Row& row) { return row.status != Status::unmeasured; })) return;
+  // After the first, the tuner tries each variant in a child process.
+  if (died_too_often(rows_, allowance, 2)) return;
   try {
     const Values inputs = suitable_values(op_);
     const Outcome outcome = tune(inputs, allowance);
@@ -140,6 +142,9 @@ Outcome KernelJob::tune(const Values& inputs, const Allowance& allowance) const 
   request.inputs = inputs;
   request.try_risky = autotune::trial_in_child(device_, request.oracle);
   request.cancelled = allowance.cancelled;
+  request.blocked = {allowance.deadly.begin(), allowance.deadly.end()};
+  request.suspicious = !allowance.deaths.empty();
+  request.progress = [](const autotune::Progress& at) { Attempt::shared().at_variant(at.variant); };
   return op_.with_op([&](const bp_op& raw) {
     for (const host::Variant& each : device_->variants(raw)) {
       const bool asked_for = wanted_.tuned || each.name == usual_ || wanted_.wants(each.name);
@@ -220,6 +225,7 @@ void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr
   std::vector<std::unique_ptr<Prepared>> kernels;
   std::vector<Contestant> contestants;
   for (const std::string& name : names) {
+    Attempt::shared().at_variant(name);
     kernels.push_back(std::make_unique<Prepared>(operands, name));
     contestants.push_back(kernels.back()->contestant(peers_.empty() ? stamps.get() : nullptr));
   }
@@ -228,6 +234,7 @@ void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr
     names.push_back(each.name);
     contestants.push_back(each.call->contestant());
   }
+  Attempt::shared().at_variant("");
   const Measurement m = measure(contestants, {.budget_s = allowance.measure_s, .cores = allowance.cores});
   for (Row& row : rows_) {
     if (row.choice == Choice::peer && !row.median_ns) fill_peer(row, contenders);

@@ -14,6 +14,7 @@
 #include "command_text.h"
 #include "report/compare.h"
 #include "suite.h"
+#include "supervise.h"
 #include "sweep.h"
 
 namespace backplane::bench {
@@ -21,7 +22,7 @@ namespace {
 
 using cli::ExitCode;
 
-void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget) {
+void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget, std::string& limit) {
   app.add_option("--suite", o.suites,
                  "Suites, or files of lines: " + host::join(installed_suites(), ", ") + " (default: smoke)")
       ->delimiter(',');
@@ -33,6 +34,7 @@ void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget) {
   app.add_option("--variants", o.variants, "default, tuned, all, or names with * in them")->capture_default_str();
   app.add_option("--filter", o.filter, "Regular expression over rows: 'matmul.* cpu:0 tuned$'");
   app.add_option("--budget", budget, "Time for all: 90s, 10m, 1h (default: the suite's, or none)");
+  app.add_option("--limit", limit, "Time for one variant or one measurement, then it hangs and is left out (default: 2m)");
   app.add_option("--output", o.output, "Folder of the results")->capture_default_str();
   if (o.peers) {
     app.add_option("--peers", o.peer_libraries, "Libraries of peers (bench/peers/peer_library.h)")->delimiter(':');
@@ -77,8 +79,8 @@ int main_with(int argc, char** argv) {
   app.footer(
       "backplane bench peers ...: beside what a user would pick instead, in one interleaved run.\n"
       "backplane bench compare old.json new.json: faster, slower, same or ambiguous, row by row.");
-  std::string budget;
-  add_sweep(app, options, budget);
+  std::string budget, limit;
+  add_sweep(app, options, budget, limit);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -86,8 +88,15 @@ int main_with(int argc, char** argv) {
   }
   return guarded([&] {
     if (!budget.empty()) options.budget_s = parse_duration(budget);
-    cli::catch_interrupt();
-    return run_sweep(options);
+    if (!limit.empty()) options.limit_s = parse_duration(limit);
+    if (options.limit_s < 1) throw Error("[bench] --limit " + limit + " is shorter than measuring takes; give 1s or more");
+    if (options.list) return run_sweep(options);
+    return supervise(options, [](const SweepOptions& all) {
+      return guarded([&] {
+        cli::catch_interrupt();
+        return run_sweep(all);
+      });
+    });
   });
 }
 

@@ -69,6 +69,7 @@ std::vector<std::unique_ptr<Job>> ProgramJob::of(const Program& program, const S
 void ProgramJob::run(const Allowance& allowance) {
   report::Row& row = rows_.front();
   if (row.status != report::Status::unmeasured) return;
+  if (died_too_often(rows_, allowance, 1)) return;
   Work work;
   try {
     work = program_.prepare(arguments_);

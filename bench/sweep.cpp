@@ -31,6 +31,7 @@ namespace {
 using report::Row;
 using report::Status;
 
+constexpr const char* kCeilings = "ceilings";
 constexpr double kUsualTuneS = 0.5, kUsualMeasureS = 3, kCeilingsS = 8;
 
 double seconds_since(int64_t start_ns) { return static_cast<double>(now_ns() - start_ns) * 1e-9; }
@@ -83,7 +84,7 @@ class Sweep {
 
   int run() {
     Journal journal(options_.output, options_.resume);
-    if (options_.resume) journal.resume(run_);
+    if (options_.resume) journal.resume(run_, !options_.incidents.empty());
     journal_ = &journal;
     jobs_ = jobs([&](const Row& row) { return !journal.has(row); });
     if (jobs_.empty() && !options_.resume)
@@ -93,11 +94,13 @@ class Sweep {
       if (job->device() != nullptr && std::ranges::none_of(run_.devices, known))
         run_.devices.push_back(describe(*job->device()));
     }
-    start_ns_ = now_ns();
+    start_ns_ = options_.start_ns > 0 ? options_.start_ns : now_ns();
+    give_up_deadly_devices();
     journal.header(run_);
     if (options_.ceilings) measure_ceilings_of_all();
     noise_.emplace(all_devices());
     run_jobs();
+    Attempt::shared().at("", "");
     run_.environment.load_end = load_average();
     run_.environment.noise_floor = noise_->value();
     journal.header(run_);
@@ -128,9 +131,21 @@ class Sweep {
     return selection_.budget_s ? *selection_.budget_s - seconds_since(start_ns_) : 1e9;
   }
 
+  /// Each death takes time from the others: so many, and the device has no more rows.
+  void give_up_deadly_devices() {
+    constexpr int kMostDeaths = 8;
+    std::map<std::string, int> deaths;
+    for (const Incident& each : options_.incidents) {
+      if (++deaths[each.device] == kMostDeaths)
+        lost_[each.device] = fmt::format("it took the process down {} times in this sweep", kMostDeaths);
+    }
+  }
+
   void measure_ceilings_of_all() {
     for (const host::DevicePtr& device : all_devices()) {
       if (cli::interrupted()) return;
+      const auto deadly = [&](const Incident& each) { return each.device == device->name() && each.work == kCeilings; };
+      if (lost_.contains(device->name()) || std::ranges::any_of(options_.incidents, deadly)) continue;
       const auto known = [&](const report::Ceiling& each) { return each.device == device->name(); };
       if (std::ranges::any_of(run_.ceilings, known)) continue;
       Asked asked;
@@ -143,6 +158,7 @@ class Sweep {
       }
       if (asked.dtypes.empty()) continue;
       status_.show(fmt::format("ceilings of {}", device->name()));
+      Attempt::shared().at(device->name(), kCeilings);
       try {
         Allowance allowance{.total_s = kCeilingsS, .cores = cores_used(), .cancelled = &cli::interrupted()};
         // A quarter of all for all devices.
@@ -210,18 +226,28 @@ class Sweep {
   }
 
   void measure(Job& job) {
-    Allowance allowance{kUsualTuneS, kUsualMeasureS, 60, cores_used(), &cli::interrupted()};
+    // What takes its usual time must not look as if it hung.
+    Allowance allowance{.tune_s = std::min(kUsualTuneS, options_.limit_s / 4),
+                        .measure_s = std::min(kUsualMeasureS, options_.limit_s / 4),
+                        .cores = cores_used(),
+                        .cancelled = &cli::interrupted()};
     if (selection_.budget_s) {
       // What is left is shared evenly; half of a share is for builds, right results and starting up.
       const double share = left_s() / static_cast<double>(jobs_.size() - done_);
-      allowance.tune_s = std::clamp(share / 4, 0.02, kUsualTuneS);
-      allowance.measure_s = std::clamp(share / 4, 0.05, kUsualMeasureS);
+      allowance.tune_s = std::clamp(share / 4, 0.02, allowance.tune_s);
+      allowance.measure_s = std::clamp(share / 4, 0.05, allowance.measure_s);
       allowance.total_s = 3 * share;  // where builds take long; cheaper cases make up for it
     }
+    const std::string name = job.rows().front().device;
+    for (const Incident& each : options_.incidents) {
+      if (each.device != name || each.work != job.key()) continue;
+      if (each.variant.empty()) allowance.deaths.push_back(each.what);
+      else allowance.deadly.emplace(each.variant, each.what);
+    }
+    Attempt::shared().at(name, job.key());
     try {
       job.run(allowance);
     } catch (const DeviceLost& lost) {
-      const std::string name = job.rows().front().device;
       lost_[name] = std::string("earlier in this sweep: ") + lost.what();
       noise_->forget(job.device());
       for (report::Device& device : run_.devices) {

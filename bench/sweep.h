@@ -4,11 +4,14 @@
 //
 // Each row that is finished is appended to results.jsonl at once, so an interrupted sweep is continued by --resume; the
 // other forms are written at the end. A device that is lost ends its own rows, and the sweep goes on with the others.
+// What crashes or hangs ends this process; supervise.h starts the next one.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "attempt.h"
 
 namespace backplane::bench {
 
@@ -27,6 +30,10 @@ struct SweepOptions {
   std::vector<std::string> peer_libraries;  ///< more of those
   std::vector<std::string> peer_devices;    ///< selectors of devices that are peers of the others
   std::string command_line;
+  double limit_s = 120;  ///< for one variant or one measurement; what takes longer hangs
+  // Set by supervise().
+  int64_t start_ns = 0;  ///< of the first process
+  std::vector<Incident> incidents;
 };
 
 /// Exit code. Throws Error for options that make no sense.

@@ -113,6 +113,36 @@ TEST_F(Sweep, ADeviceThatIsLostEndsItsOwnRows) {
   EXPECT_TRUE(std::ranges::any_of(run.devices, [](const auto& device) { return !device.lost.empty(); }));
 }
 
+/// Rows of a device with a variant that takes down or blocks the process, and of one without.
+class DeadlySweep : public Sweep, public ::testing::WithParamInterface<std::pair<const char*, const char*>> {};
+
+TEST_P(DeadlySweep, EndsOneRowAndGoesOn) {
+  const auto& [fault, reason] = GetParam();
+  const std::string devices = "virtual_clock:id=fault-" + std::string(fault) + ",virtual_clock:0";
+  const Result result = bench({"--case", small, "--case", other, "--variants", "all", "--no-ceilings", "--limit", "4s",
+                               "--budget", "40s", "--devices", devices});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("going on without it"));
+  int deadly = 0, measured = 0;
+  for (const Row& row : results().rows) {
+    if (row.variant == fault) {
+      EXPECT_EQ(row.status, Status::failed);
+      EXPECT_THAT(row.reason, HasSubstr(reason));
+      EXPECT_FALSE(row.median_ns);
+      ++deadly;
+    } else {
+      EXPECT_EQ(row.status, Status::measured) << identity(row) << ": " << row.reason;
+      ++measured;
+    }
+  }
+  EXPECT_EQ(deadly, 2) << "one for each case";
+  EXPECT_GE(measured, 10) << "the default, the choice and the others of both devices";
+}
+INSTANTIATE_TEST_SUITE_P(All, DeadlySweep,
+                         ::testing::Values(std::pair("dies-when-checked", "crashed: SIGABRT"),
+                                           std::pair("dies-in-the-race", "crashed: "),
+                                           std::pair("blocks-when-checked", "hung: no end within 4 s")));
+
 TEST_F(Sweep, ProgramsRunBesideOps) {
   const Result result = bench({"--case", "enqueue", "--case", "train model=logistic mode=compiled N=2", "--case",
                                "to_device B=4096", "--devices", "reference", "--no-ceilings"});
@@ -160,10 +190,19 @@ TEST_F(Sweep, WhatHasNoTimeLeftSaysSo) {
   }
 }
 
+TEST_F(Sweep, AnInterruptEndsItWithWhatItHas) {
+  RunOptions options;
+  options.interrupt_after = std::chrono::milliseconds(500);
+  options.terminal = true;  // then there is progress to wait for
+  const Result result = bench({"--suite", "smoke", "--devices", "virtual_clock:0", "--no-ceilings"}, options);
+  EXPECT_EQ(result.code, 130) << result.out;
+  EXPECT_TRUE(std::ranges::any_of(results().rows, [](const Row& row) { return row.reason == "interrupted"; }));
+}
+
 TEST_F(Sweep, MistakesAreUsageErrors) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {"--suite", "smoky"}, {"--case", "matmull in=2x2,2x2"}, {"--shapes", "64"},
-           {"--budget", "soon"}, {"--no-such-option"}, {"--filter", "never matches", "--devices", "virtual_clock:0"},
+           {"--budget", "soon"}, {"--limit", "0.1s"}, {"--no-such-option"}, {"--filter", "never matches", "--devices", "virtual_clock:0"},
            {"--filter", "(", "--devices", "virtual_clock:0"}}) {
     const Result result = bench(arguments);
     EXPECT_EQ(result.code, 2) << arguments[0] << ": " << result.err;

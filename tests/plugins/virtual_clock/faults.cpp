@@ -166,6 +166,7 @@ const FaultyVariant kDeadly[] = {
     {"dies-when-checked", "crashed", [](const Launch&) { std::abort(); }},
     {"dies-in-the-race", "crashed",
      [](const Launch& l) { l.multiply(); if (later(l, kAfterGate)) std::abort(); }},
+    {"blocks-when-checked", "hung", [](const Launch&) { while (true) ::pause(); }},
 };
 
 }  // namespace
