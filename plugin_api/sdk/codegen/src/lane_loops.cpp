@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lane_loops.h"
 
+#include <algorithm>
 #include <string>
 
 namespace backplane::codegen {
@@ -8,6 +9,10 @@ namespace {
 
 // Rows that are taken together stay in the first-level cache (of 32 KB or more) between the passes over them.
 constexpr int64_t kTogetherBytes = 32 << 10;
+constexpr int64_t kItemElements = 8192;  // what an item should have to do
+// A worker of PoCL that sleeps begins 27-63 us after it was called (docs/opencl.md); so many elements take a core 16-23
+// us in vectors, and eight times as long one by one. The shortest row takes as long as one of 64.
+constexpr int64_t kAloneElements = 64 << 10, kLeastElements = 64;
 
 std::string number(int64_t n) { return std::to_string(n); }
 
@@ -40,6 +45,15 @@ int64_t rows_together(const DeviceFacts& facts, bool along, uint32_t width, int6
   const bool has_shuffles = facts.cpu_like && facts.dialect == Dialect::opencl_c;  // clang's
   const int64_t bytes = int64_t{width} * length * operands * 4;
   return has_shuffles && along && width > 1 && bytes <= kTogetherBytes ? width : 1;
+}
+
+int64_t units_per_item(const DeviceFacts& facts, int64_t units, int64_t elements, bool in_vectors, int64_t together) {
+  if (!facts.cpu_like) return 1;
+  const int64_t all = units * std::max(elements, kLeastElements) * (in_vectors ? 1 : 8);
+  const int64_t busy = std::max<int64_t>(units / (4 * facts.compute_units), 1);
+  int64_t wanted = std::clamp<int64_t>(kItemElements / std::max<int64_t>(elements, 1), 1, busy);
+  if (all <= kAloneElements) wanted = std::max<int64_t>(units, 1);
+  return (wanted + together - 1) / together * together;
 }
 
 void declare_lane_loops(Source& source, bool along, uint32_t width, int64_t together) {

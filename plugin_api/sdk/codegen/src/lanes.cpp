@@ -10,6 +10,8 @@
 namespace backplane::codegen {
 namespace {
 
+constexpr const char* kLaneNames = "0123456789abcdef";
+
 std::string number(int64_t n) { return std::to_string(n); }
 
 constexpr std::string_view kOpenClLanes = R"(
@@ -95,6 +97,40 @@ std::string fold(std::string_view name, uint32_t width, std::string_view open, s
   return text + "  return " + last + ";\n}\n";
 }
 
+/// Where a lane of a vector that is not full lies. In pieces: halves, quarters, ... of the vector by the bits of
+/// `left`, so that 15 lanes are four loads; each piece has its own lanes whether or not those before it are there.
+struct Place {
+  std::string there, at;  ///< as expressions of `left`
+};
+Place place_of(uint32_t lane, uint32_t width, bool pieces) {
+  if (!pieces) return {number(lane) + " < (left)", number(lane)};
+  uint32_t begin = 0, half = width / 2;
+  for (; half >= 1 && lane >= begin + half; half /= 2) begin += half;
+  if (half == 0) return {"false", "0"};
+  const std::string before = begin == 0 ? "" : "((left) & " + number(begin) + ") + ";
+  return {"((left) & " + number(half) + ") != 0", "(" + before + number(lane - begin) + ")"};
+}
+
+/// Loads and stores of floats in such pieces.
+std::string pieces_of_floats(uint32_t width) {
+  std::string load, store, all;
+  for (uint32_t half = width / 2, begin = 0; half >= 1; begin += half, half /= 2) {
+    const bool one = half == 1;
+    const std::string h = one ? "" : number(half), v = "v" + number(half);
+    const std::string there = "if ((left & " + number(half) + ") != 0) ";
+    const std::string at = begin == 0 ? "p" : "p + (left & " + number(begin) + ")";
+    std::string lanes = "x.s";
+    for (uint32_t lane = begin; lane < begin + half; ++lane) lanes += kLaneNames[lane];
+    load += "  float" + h + " " + v + " = (float" + h + ")(fill);\n";
+    load += "  " + there + v + " = " + (one ? "*(" + at + ")" : "vload" + h + "(0, " + at + ")") + ";\n";
+    store += "  " + there + (one ? "*(" + at + ") = " + lanes : "vstore" + h + "(" + lanes + ", 0, " + at + ")");
+    store += ";\n";
+    all += v + ", ";
+  }
+  return "FN LANES lanes_pieces(__global const float* p, int left, float fill) {\n" + load + "  return (LANES)(" + all +
+         "fill);\n}\nFN void lanes_put_pieces(__global float* p, LANES x, int left) {\n" + store + "}\n";
+}
+
 void declare_functions(Source& source, uint32_t width, uint32_t dtype) {
   if (dtype == BP_F64)
     return source.text(
@@ -134,12 +170,13 @@ void declare_lanes(Source& source, uint32_t width, uint32_t dtype) {
     source.text(fold("sum", width, "(", " + "));
     source.text(fold("top", width, "LANES_LARGER(", ", "));
     source.text(kOpenClLanes);
+    source.text(pieces_of_floats(width));
   }
   declare_functions(source, width, dtype);
 }
 
 void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, uint32_t width, int64_t step,
-                         bool written, bool vectors) {
+                         bool written, bool vectors, LaneOrder order) {
   const std::string x(name);
   if (width == 1) {
     source.text("#define GET_" + x + "(i, left, fill) LOAD_" + x + "(i)");
@@ -149,31 +186,38 @@ void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, 
   const bool glsl = source.facts().dialect == Dialect::glsl;
   std::string distance = number(step);
   if (step != 0 && step != 1) source.param(distance = x + "_step", step);
-  std::string all, part, stores;
+  std::string all, part, all_stores, stores;
+  const bool pieces = order == LaneOrder::any && source.facts().dialect == Dialect::opencl_c;
   for (uint32_t lane = 0; lane < width; ++lane) {
-    const std::string at = "(i)" + (lane == 0 ? "" : " + " + number(lane) + " * " + distance),
-                      load = "LOAD_" + x + "(" + at + ")";
+    const Place place = place_of(lane, width, pieces);
+    const std::string at = "(i) + " + place.at + " * " + distance;
     const std::string value =
-        glsl ? std::string("bp_v.") + "xyzw"[lane] : std::string("bp_v.s") + "0123456789abcdef"[lane];
-    all += (lane == 0 ? "" : ", ") + load;
-    part += lane == 0 ? load : ", " + number(lane) + " < (left) ? " + load + " : (fill)";
-    stores += "if (" + number(lane) + " < (left)) { STORE_" + x + "(" + at + ", " + value + "); } ";
+        glsl ? std::string("bp_v.") + "xyzw"[lane] : std::string("bp_v.s") + kLaneNames[lane];
+    const std::string full = "(i) + " + number(lane) + " * " + distance;
+    all += (lane == 0 ? "" : ", ") + ("LOAD_" + x + "(" + full + ")");
+    all_stores += "STORE_" + x + "(" + full + ", " + value + "); ";
+    part += (lane == 0 ? "" : ", ") + (place.there + " ? LOAD_" + x + "(" + at + ") : (fill)");
+    stores += "if (" + place.there + ") { STORE_" + x + "(" + at + ", " + value + "); } ";
   }
   const std::string open = glsl ? "vec4(" : "(LANES)(";
-  std::string whole = open + all + ")", store;
+  std::string whole = open + all + ")", some = open + part + ")", put_some = "{ LANES bp_v = v; " + stores + "}", put;
+  if (pieces) put = "{ LANES bp_v = v; " + all_stores + "}";
   if (step == 0) {
-    whole = "LANES_OF(LOAD_" + x + "(i))";
+    some = whole = "LANES_OF(LOAD_" + x + "(i))";
   } else if (step == 1 && sdk::is_float(dtype)) {
     declare_vector_access(source, name, width, dtype, written, vectors);
     whole = "VLOAD_" + x + "(i)";
-    store = "VSTORE_" + x + "(i, v)";
+    put = "VSTORE_" + x + "(i, v);";
+    if (pieces && dtype == BP_F32) {
+      const std::string here = "(" + x + " + (" + x + "_at + (i)), ";
+      some = "lanes_pieces" + here + "left, fill)";
+      put_some = "lanes_put_pieces" + here + "v, left);";
+    }
   }
-  source.text("#define GET_" + x + "(i, left, fill) ((left) >= WIDTH ? " + whole + " : " +
-              (step == 0 ? whole : open + part + ")") + ")");
+  source.text("#define GET_" + x + "(i, left, fill) ((left) >= WIDTH ? " + whole + " : " + some + ")");
   if (!written) return;
-  const std::string some = "{ LANES bp_v = v; " + stores + "}";
-  source.text("#define PUT_" + x + "(i, v, left) { " +
-              (store.empty() ? some : "if ((left) >= WIDTH) { " + store + "; } else " + some) + " }");
+  if (!put.empty()) put_some = "if ((left) >= WIDTH) { " + put + " } else { " + put_some + " }";
+  source.text("#define PUT_" + x + "(i, v, left) { " + put_some + " }");
 }
 
 }  // namespace backplane::codegen

@@ -14,8 +14,8 @@
 //
 // and declare_lane_access, for a buffer declared as `x`
 //
-//   GET_x(i, left, fill)      elements i, i + step, ...; lanes from `left` on are `fill`
-//   PUT_x(i, v, left)         the first `left` lanes
+//   GET_x(i, left, fill)      elements i, i + step, ...: `left` of them, the other lanes are `fill`; at least one
+//   PUT_x(i, v, left)         the same lanes
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,13 @@ uint32_t lane_width(const DeviceFacts& facts, uint32_t dtype, int64_t wish);
 /// `dtype` is that of the elements to compute in: f32 or f64.
 void declare_lanes(Source& source, uint32_t width, uint32_t dtype);
 
+/// Which lanes of a vector that is not full are there: the first `left`, or any as many, the same for all operands, in the
+/// order that loads fastest. Any order suits what treats all lanes alike.
+enum class LaneOrder { first, any };
+
 /// `step` is the distance of neighbouring lanes in elements; 0 and 1 are part of the text, others an argument.
 /// `vectors`: positions are multiples of 4, so that an aligned text may load four at once (see Source::vectors).
 void declare_lane_access(Source& source, std::string_view name, uint32_t dtype, uint32_t width, int64_t step,
-                         bool written, bool vectors = false);
+                         bool written, bool vectors = false, LaneOrder order = LaneOrder::first);
 
 }  // namespace backplane::codegen

@@ -144,7 +144,7 @@ void list(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const int64_t n = g.inside.count, groups = std::max<int64_t>(g.kept.count, 1);
   const NormalizeForm lanes = lanes_form(g);
   const uint32_t team = group_size(facts, facts.cpu_like ? 32 : 256, 8);
-  const bool few = facts.cpu_like ? groups < facts.compute_units && n >= kLongGroup
+  const bool few = facts.cpu_like ? groups < facts.compute_units && n > kLongGroup
                                   : groups < 2 * static_cast<int64_t>(facts.compute_units) && n >= 4 * kPartLength;
   const auto list_parts = [&] {
     if (n < 2 * kPartLength || !g.dense(true)) return;

@@ -12,8 +12,6 @@
 namespace backplane::codegen {
 namespace {
 
-constexpr int64_t kItemElements = 8192;  // what a work-item on a CPU should have to do
-
 uint32_t compute_dtype(uint32_t dtype) { return dtype == BP_F64 ? uint32_t{BP_F64} : uint32_t{BP_F32}; }
 
 /// The axes of `mask`, or the others, of an operand; extents of 1 against longer ones of x are shared.
@@ -130,10 +128,11 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
     if (!o.present) continue;
     if (o.inside) declare_stride(source, o.name + "_axis", place);
     declare_lane_access(source, o.name, o.desc.dtype, form.width, form.along ? place : lane,
-                        o.from == Slot::From::output);
+                        o.from == Slot::From::output, false, LaneOrder::any);
   }
   if (phase != 0 || form.carriers != 0) {
-    declare_lane_access(source, "partial", compute_dtype(g.x().dtype), form.width, 1, phase != 2);
+    declare_lane_access(source, "partial", compute_dtype(g.x().dtype), form.width, 1, phase != 2, false,
+                        LaneOrder::any);
   }
   source.define("CENTER", g.rms ? "LANES_OF(ZERO)" : "GET_mean(AT(mean), LEFT, ZERO)");
   kept.strides.push_back(first_lane);
@@ -147,11 +146,9 @@ Launch build_items(const NormalizeGroups& g, const NormalizeForm& form, int phas
   int64_t per_item = 1;
   if (form.carriers != 0) {
     per_item = (units + form.carriers - 1) / form.carriers;
-  } else if (g.facts.cpu_like && form.group == 1) {
+  } else if (form.group == 1) {
     const int64_t elements = g.inside.count / form.parts * (form.along ? 1 : form.width);
-    per_item = std::clamp<int64_t>(kItemElements / std::max<int64_t>(1, elements), 1,
-                                   std::max<int64_t>(1, units / (4 * g.facts.compute_units)));
-    per_item = (per_item + together - 1) / together * together;
+    per_item = units_per_item(g.facts, units, elements, form.width > 1, together);
   }
   source.param("units", units);
   source.param("units_per_item", per_item);

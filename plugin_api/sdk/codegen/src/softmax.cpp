@@ -51,18 +51,18 @@ class Lister {
     const uint32_t along = rows_.dense() ? lane_width(facts_, rows_.dtype, rows_.n) : 1;
     const int64_t neighbours = rows_.walk.extents.empty() ? 1 : rows_.walk.extents.back();
     const uint32_t across = lane_width(facts_, rows_.dtype, neighbours);
+    const bool slow_loads = facts_.dialect == Dialect::glsl;
+    // Rows too short to fill the lanes go side by side even when that has to gather them.
+    const bool across_first = along == 1 || (slow_loads ? rows_.n < 2 * along : 4 * rows_.n < 3 * along);
     // The second launch costs as much as some ten thousand elements.
-    const bool few_rows = rows_.walk.count < facts_.compute_units && rows_.n >= kLongRow;
+    const bool few_rows = rows_.walk.count < facts_.compute_units && rows_.n > kLongRow;
     if (few_rows) list_parts(along);
     const auto list_across = [&] {
       if (across > 1)
         add("rows_per_item@w=" + number(across), {.group = items_group_, .width = across, .along = false});
     };
-    const bool slow_loads = facts_.dialect == Dialect::glsl;
     const bool held_by_subgroup = slow_loads && along > 1 && fills_subgroup();
     if (held_by_subgroup) list_groups(group_size(facts_, 32, 8));
-    // Rows too short to fill the lanes go side by side even when that has to gather them.
-    const bool across_first = along == 1 || rows_.n < 2 * along;
     if (across_first) list_across();
     if (along > 1) {
       const std::string name = "row_per_item@w=" + number(along);

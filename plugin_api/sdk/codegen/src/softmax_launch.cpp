@@ -11,8 +11,6 @@
 namespace backplane::codegen {
 namespace {
 
-constexpr int64_t kItemElements = 8192;  // what a work-item on a CPU should have to do
-
 uint32_t compute_dtype(uint32_t dtype) { return dtype == BP_F64 ? BP_F64 : BP_F32; }
 
 int64_t part_length(const SoftmaxRows& rows, const SoftmaxForm& form) { return (rows.n + form.parts - 1) / form.parts; }
@@ -60,7 +58,7 @@ Launch build_items(const SoftmaxRows& rows, const SoftmaxForm& form, int phase) 
     const bool written = i + 1 == rows.names.size();
     const bool fours = std::all_of(walk.strides[i].begin(), walk.strides[i].end(), [](int64_t s) { return s % 4 == 0; }) &&
                        (form.along || rows.steps[i] % 4 == 0) && (phase == 0 || part_length(rows, form) % 4 == 0);
-    declare_lane_access(source, rows.names[i], rows.dtype, form.width, step, written, fours);
+    declare_lane_access(source, rows.names[i], rows.dtype, form.width, step, written, fours, LaneOrder::any);
   }
   walk.strides.push_back(first_lane);
   declare_walk(source, "ROWS", walk);
@@ -70,13 +68,9 @@ Launch build_items(const SoftmaxRows& rows, const SoftmaxForm& form, int phase) 
   declare_lane_loops(source, form.along, form.width, together);
   source.define("KEEP", !form.online && phase == 0 && rows.facts.cpu_like && compute_dtype(rows.dtype) == rows.dtype &&
                             rows.op.code == BP_OP_SOFTMAX);
-  const int64_t length = phase == 0 ? rows.n : rows.n / form.parts;
-  int64_t per_item = 1;
-  if (rows.facts.cpu_like && form.group == 1) {
-    per_item = std::min(kItemElements / std::max<int64_t>(1, length * (form.along ? 1 : form.width)),
-                        units / (4 * rows.facts.compute_units));
-  }
-  per_item = (std::max<int64_t>(1, per_item) + together - 1) / together * together;
+  const int64_t elements = rows.n / form.parts * (form.along ? 1 : form.width);
+  const bool in_vectors = form.width > 1 && (form.along || rows.dense_across());
+  const int64_t per_item = form.group == 1 ? units_per_item(rows.facts, units, elements, in_vectors, together) : 1;
   source.param("units", units);
   source.param("units_per_item", per_item);
   const LinearGrid grid = linear_grid((units + per_item - 1) / per_item, rows.facts, form.group);
