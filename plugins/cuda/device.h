@@ -9,6 +9,7 @@
 #include "backplane/sdk/answers.hpp"
 #include "devices.h"
 #include "lt.h"
+#include "nccl.h"
 #include "telemetry.h"
 #include "timing.h"
 
@@ -20,6 +21,7 @@ class Device {
   using Queue = cuda::Queue;
   using Event = cuda::Event;
   using Kernel = cuda::Kernel;
+  using Group = cuda::Group;
 
   Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml, DeviceEntry entry);
   ~Device();
@@ -43,6 +45,8 @@ class Device {
   std::unique_ptr<Timer> create_timer(uint32_t stamps) { return std::make_unique<Timer>(*this, *clock_, stamps); }
   void calibrate(uint64_t* ticks, uint64_t* host_ns, uint64_t* deviation_ns);
 
+  bp_group_id make_group_id();
+  std::unique_ptr<Group> join(const bp_group_id& id, uint32_t ranks, uint32_t rank);
   /// Lets this device, whose context is current, read the other's memory, where that is possible.
   void reach(const Device& other);
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "backplane/sdk/plugin.hpp"
+#include "backplane/sdk/plugin_collective.hpp"
 #include "cuda_build_id.h"
 #include "device.h"
 
@@ -18,6 +19,10 @@ class Plugin {
   using Device = cuda::Device;
 
   explicit Plugin(const sdk::Host& host) : host_(host) {}
+
+  static const void* extra_interface(std::string_view name) {
+    return name == BP_INTERFACE_COLLECTIVE ? &sdk::CollectiveThunks<Device>::kTable : nullptr;
+  }
 
   std::vector<bp_device_info> devices() {
     std::vector<bp_device_info> infos;

@@ -78,9 +78,9 @@ class Queue {
 
   Device& device() { return device_; }
   CUstream get() const { return stream_; }
+  void not_while_capturing(const char* call) const;  ///< throws
 
  private:
-  void not_while_capturing(const char* call) const;
   void check(CUresult code, const char* what) const;
   void reclaim(uint64_t keep);
   void note(const Name& name) { last_[next_++ % last_.size()] = name; }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * plugin.h and the C part of the SDK by themselves: compiled with every warning as an error, in C and in C++. */
+ * plugin.h, the interfaces beside it and the C part of the SDK by themselves: compiled with every warning as an error, in C and in C++. */
 #include "backplane/plugin.h"
+
+#include "backplane/collective.h"
+#include "backplane/dlpack.h"
+#include "backplane/peer.h"
 
 #include "backplane/sdk/walk.h"
 

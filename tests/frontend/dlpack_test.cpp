@@ -3,6 +3,7 @@
 #include "backplane/dlpack.h"
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <numeric>
 
@@ -10,6 +11,13 @@
 
 namespace backplane::tests {
 namespace {
+
+// The layout that other libraries have, from DLPack's specification.
+static_assert(sizeof(DLTensor) == 48 && offsetof(DLTensor, ndim) == 16 && offsetof(DLTensor, dtype) == 20 &&
+              offsetof(DLTensor, shape) == 24 && offsetof(DLTensor, byte_offset) == 40);
+static_assert(sizeof(DLManagedTensor) == 64 && offsetof(DLManagedTensor, manager_ctx) == 48);
+static_assert(sizeof(DLManagedTensorVersioned) == 80 && offsetof(DLManagedTensorVersioned, manager_ctx) == 8 &&
+              offsetof(DLManagedTensorVersioned, flags) == 24 && offsetof(DLManagedTensorVersioned, dl_tensor) == 32);
 
 struct CallDeleter {
   template <class T>

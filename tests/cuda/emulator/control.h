@@ -18,3 +18,5 @@ uint64_t cuda_emulator_peer_copies();
 
 /// Work of an emulated library; it returns 0 or a CUresult.
 void cuda_emulator_enqueue(void* stream, std::function<int()> work);
+/// Runs what is in the stream by now; returns 0 or a CUresult.
+std::function<int()> cuda_emulator_work_so_far(void* stream);

@@ -139,6 +139,10 @@ void cuda_emulator_enqueue(void* stream, std::function<int()> work) {
   std::lock_guard<std::recursive_mutex> lock(emulator::mutex);
   static_cast<CUstream>(stream)->stream->add(std::move(work));
 }
+std::function<int()> cuda_emulator_work_so_far(void* stream) {
+  std::lock_guard<std::recursive_mutex> lock(emulator::mutex);
+  return [place = static_cast<CUstream>(stream)->stream->here()] { return emulator::run_until(place); };
+}
 
 extern "C" {
 
