@@ -28,7 +28,7 @@ class Admission {
     if (const Refusal no = objection(i); !no.why.empty()) return refuse(no.verdict, no.why);
     field_.tell("check", c.variant, i, field_.variants.size());
     const bool risky = (variant.flags & BP_VARIANT_RISKY) != 0 || (i > 0 && request_.suspicious);
-    if (risky && !survives(c)) return;
+    if (risky && !survives(c, share_of(i))) return;
     try {
       build(i);
       gate(i);
@@ -49,7 +49,8 @@ class Admission {
     std::string why;  ///< empty: none
   };
   bool needed(size_t i) const { return i == 0 || field_.variants[i].name == request_.incumbent; }
-  int64_t until(size_t i) const { return budget_.deadline(needed(i) ? 1.0 : kShare); }
+  double share_of(size_t i) const { return needed(i) ? 1.0 : kShare; }
+  int64_t until(size_t i) const { return budget_.deadline(share_of(i)); }
 
   /// Why variant i is not even built.
   Refusal objection(size_t i) {
@@ -70,12 +71,13 @@ class Admission {
     return {};
   }
 
-  bool survives(Candidate& c) {
+  bool survives(Candidate& c, double share) {
     if (!request_.try_risky) {
       c.verdict = Verdict::skipped, c.reason = "risky, and there is no child process to try it in";
       return false;
     }
-    const uint64_t took = budget_.exclude([&] { c.verdict = request_.try_risky(op_, c.variant, c.reason); });
+    const auto limit_ns = static_cast<uint64_t>(std::max(budget_.left_in_all(share), 0.0));
+    const uint64_t took = budget_.exclude([&] { c.verdict = request_.try_risky(op_, c.variant, limit_ns, c.reason); });
     longest_build_ns_ = std::max(longest_build_ns_, took);
     return c.verdict == Verdict::raced;
   }

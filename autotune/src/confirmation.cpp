@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace backplane::autotune {
 namespace {
+
+constexpr double kFinest = 0.005;               // of a gain: closer to the margin it does not matter
+constexpr double kLeastMore = 1.2, kMuch = 20;  // x the time
 
 class Confirmation {
  public:
@@ -16,7 +20,7 @@ class Confirmation {
         lanes_.push_back({contestant, {}, true, true});
     }
     lanes_.push_back({rivals.baseline, {}, true, true});  // the twin
-    rounds_.aim(lanes_.size() * rules.wanted_confirm_rounds, 1, rules.deadline_ns);
+    rounds_.aim(lanes_.size() * rules.wanted_confirm_rounds, rules.deadline_ns);
   }
 
   void run() {
@@ -56,6 +60,14 @@ class Confirmation {
     return low > (rivals_.has_incumbent ? margin_ : 0) && ci.mean > margin_ && ci.mean > 2 * std::fabs(twin().mean);
   }
 
+  /// For an interval narrow enough to tell the gain from the margin: its width shrinks with the root of the time.
+  std::string time_needed(const Interval& won) const {
+    const double widths = won.half_width() / std::max(std::fabs(-won.mean - margin_), kFinest);
+    if (!(widths * widths < kMuch)) return "much more of it is needed in this noise";
+    char text[64];
+    std::snprintf(text, sizeof text, "%.1f x as much of it may do", std::max(widths * widths, kLeastMore));
+    return text;
+  }
   void keep_without(size_t failed) {
     rounds_.keep(failed == rivals_.present ? rivals_.baseline : rivals_.present,
                  contestants_[failed].name + " failed in the race", false);
@@ -81,7 +93,7 @@ class Confirmation {
     if (time_left) return rounds_.keep(present, "no other is provably faster in this noise", true);
     if (won.high < std::log1p(rules_.negligible))
       return rounds_.keep(present, "no other is more than " + percent(won.high) + " faster", true);
-    rounds_.keep(present, "no time to confirm a faster one", false);
+    rounds_.keep(present, "no time to confirm a faster one; " + time_needed(won), false);
   }
 
   Rounds& rounds_;

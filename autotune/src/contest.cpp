@@ -15,6 +15,7 @@ namespace backplane::autotune {
 namespace {
 
 constexpr int kMostLooks = 3;
+constexpr size_t kLooksWorth = 16;  // samples: first looks and their calibration leave most of the time to the race
 
 class Race {
  public:
@@ -26,11 +27,8 @@ class Race {
       if (contestants[i].is_incumbent) present_ = i, has_incumbent_ = true;
     }
     if (!has_incumbent_) present_ = baseline_;
-    const int64_t now = course.now_ns();
-    // A deadline far beyond any clock must not overflow.
-    const double left = static_cast<double>(rules.deadline_ns) - static_cast<double>(now);
-    race_deadline_ = left > 1e17 ? rules.deadline_ns : now + static_cast<int64_t>(left * rules.race_share);
-    rounds_.aim(kMostLooks * contestants.size(), rules.looks_share, race_deadline_);
+    deadline_ = after(rules.looks_share);
+    rounds_.aim(kLooksWorth * contestants.size(), deadline_);
   }
 
   Result run() {
@@ -47,6 +45,14 @@ class Race {
   }
 
  private:
+  /// When that share of the time left has passed.
+  int64_t after(double share) {
+    const int64_t now = course_.now_ns();
+    // A deadline far beyond any clock must not overflow.
+    const double left = static_cast<double>(rules_.deadline_ns) - static_cast<double>(now);
+    return left > 1e17 ? rules_.deadline_ns : now + static_cast<int64_t>(left * share);
+  }
+
   /// Two samples of each in two passes, and a third of those that would leave; the best one counts, so that neither a
   /// cold start nor interruptions throw anybody out.
   bool first_looks() {
@@ -57,7 +63,7 @@ class Race {
       for (size_t i = 0; i < contestants_.size(); ++i) {
         if (!rounds_.alive(i) || looks[i] <= enough) continue;
         double ns = 0;
-        if (!rounds_.take(i, race_deadline_, ns)) return false;
+        if (!rounds_.take(i, deadline_, ns)) return false;
         if (ns > 0) looks[i] = std::min(looks[i], ns);
       }
     }
@@ -81,7 +87,8 @@ class Race {
     }
     twin_ = lanes_.size();
     lanes_.push_back({baseline_, {}, rounds_.alive(baseline_), true});
-    rounds_.aim(lanes_.size() * rules_.wanted_rounds, 1, race_deadline_);
+    deadline_ = after(rules_.race_share);
+    rounds_.aim(lanes_.size() * rules_.wanted_rounds, deadline_);
   }
 
   /// False when time was up before that was done.
@@ -89,7 +96,7 @@ class Race {
     const double z = normal_quantile(rules_.error_rate / static_cast<double>(3 * lanes_.size()));
     for (uint32_t r = 1; r <= rules_.max_rounds; ++r) {
       if (r > rules_.min_rounds && live(lanes_).size() < 3) return true;  // the baseline and its twin are alone
-      if (!rounds_.round(lanes_, race_deadline_)) return false;
+      if (!rounds_.round(lanes_, deadline_)) return false;
       if (live(lanes_).empty()) return true;  // all have failed
       course_.on_round(r, rules_.max_rounds);
       if (r >= 3 && (r <= 16 || r % 4 == 0) && judge(r, z)) return true;
@@ -186,7 +193,7 @@ class Race {
   Result& result_;
   size_t baseline_ = 0, present_ = 0, leader_ = 0, twin_ = 0;
   bool has_incumbent_ = false;
-  int64_t race_deadline_ = 0;
+  int64_t deadline_ = 0;  ///< of the stage at work
   std::vector<Lane> lanes_;
 };
 

@@ -62,8 +62,8 @@ struct Rules {
   /// A present choice that was measured before is evidence, too: it leaves only when the whole interval of the gain,
   /// this wide, lies beyond the margin.
   double incumbent_z = 3;
-  double race_share = 0.5;  ///< of the time until the deadline, so that confirmation has some left
-  double looks_share = 0.2;  ///< of that: for first looks at all contestants
+  double looks_share = 0.6;  ///< of the time until the deadline, at most: for first looks at all contestants
+  double race_share = 0.4;   ///< of what is left then: confirmation has the rest
   /// For so many rounds of all that are left there should be time: more samples are worth more than longer ones.
   uint32_t wanted_rounds = 64, wanted_confirm_rounds = 96;
   uint64_t seed = 1;

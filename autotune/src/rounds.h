@@ -22,10 +22,10 @@ class Rounds {
     result.standings.resize(contestants);
   }
   bool alive(size_t contestant) const { return !is_faulty(result.standings[contestant].verdict); }
-  /// Makes samples as long as that share of the time until the deadline allows for so many of them.
-  void aim(size_t samples, double share, int64_t deadline_ns) {
+  /// Makes samples as long as the time until the deadline allows for so many of them.
+  void aim(size_t samples, int64_t deadline_ns) {
     const double left = static_cast<double>(deadline_ns) - static_cast<double>(course_.now_ns());
-    course_.aim(left * share / static_cast<double>(samples));
+    course_.aim(left / static_cast<double>(samples));
   }
   /// One sample; `ns` is 0 when the contestant failed. False when the race has to end.
   bool take(size_t contestant, int64_t deadline_ns, double& ns);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backplane/autotune/trial.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -36,7 +37,8 @@ struct Judgement {
   std::string reason;
 };
 
-Judgement judge(const host::ChildRun& child, const TrialOrder& order) {
+/// `cut`: the child had less time than its steps may take.
+Judgement judge(const host::ChildRun& child, const TrialOrder& order, bool cut) {
   if (!child.trouble.empty()) return {Verdict::skipped, "risky, and " + child.trouble};
   std::string stage;
   for (const std::string& line : host::split(child.report, '\n')) {
@@ -47,6 +49,7 @@ Judgement judge(const host::ChildRun& child, const TrialOrder& order) {
             end != std::string::npos ? host::clean_text(line.substr(end + 1), 400) : ""};
   }
   const std::string where = std::string(text_of(stage)) + " in a child process";
+  if (child.timed_out && cut) return {Verdict::over_budget, "no time was left " + where};
   const bool its_own = stage == stage::kBuild || stage == stage::kRun;
   if (!its_own) return {Verdict::skipped, "risky, and its trial ended " + where};
   if (child.timed_out || child.signal == SIGALRM) {
@@ -100,7 +103,7 @@ TrialOrder trial_order_from_json(const std::string& text) {
 
 TryRisky trial_in_child(host::DevicePtr device, host::DevicePtr oracle, TrialOptions options) {
   return [device = std::move(device), oracle = std::move(oracle), options = std::move(options)](
-             const bp_op& op, const std::string& variant, std::string& reason) {
+             const bp_op& op, const std::string& variant, uint64_t limit_ns, std::string& reason) {
     if (op.code == BP_OP_CUSTOM) {
       reason = "risky, and an operation of a plugin's own cannot be described to a child process";
       return Verdict::skipped;
@@ -113,8 +116,9 @@ TryRisky trial_in_child(host::DevicePtr device, host::DevicePtr oracle, TrialOpt
     }
     const TrialOrder order = order_for(*device, oracle.get(), op, variant, options);
     request.arguments = {to_json(order)};
-    request.limit = std::chrono::milliseconds((options.build_ns + options.hang_ns + kTrialSlackNs) / 1'000'000);
-    Judgement judgement = judge(host::run_child(request), order);
+    const uint64_t steps_ns = options.build_ns + options.hang_ns + kTrialSlackNs;
+    request.limit = std::chrono::milliseconds(std::min(steps_ns, limit_ns) / 1'000'000);
+    Judgement judgement = judge(host::run_child(request), order, limit_ns < steps_ns);
     reason = std::move(judgement.reason);
     return judgement.verdict;
   };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // No faulty variant is chosen, however fast it seems, and each is told apart by its verdict.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ostream>
 
 #include "backplane/autotune/trial.h"
@@ -93,13 +94,29 @@ TEST(Faults, UnderSuspicionAllAreTriedInAChild) {
   const std::string best = autotune::tune(device, product.op, request).chosen;
   std::vector<std::string> tried;
   request.suspicious = true;
-  request.try_risky = [&, child = in_child(device)](const bp_op& op, const std::string& variant, std::string& reason) {
+  request.try_risky = [&, child = in_child(device)](const bp_op& op, const std::string& variant, uint64_t limit_ns,
+                                                    std::string& reason) {
     tried.push_back(variant);
-    return child(op, variant, reason);
+    return child(op, variant, limit_ns, reason);
   };
   const Outcome outcome = autotune::tune(device, product.op, request);
   EXPECT_EQ(outcome.chosen, best);
   EXPECT_EQ(tried.size(), outcome.candidates.size() - 1) << "all but the default";
+}
+
+/// Also the first one, of which nobody knows how long it will take.
+TEST(Faults, ATrialKeepsTheTimeInAll) {
+  const host::DevicePtr device = virtual_device("fault-blocks-for-ever");
+  const FaultProduct product;
+  autotune::Request request = virtual_request(device);
+  request.try_risky = in_child(device);  // a launch there may take 10 s
+  request.total_ns = 2'000'000'000;
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = autotune::tune(device, product.op, request);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(6));
+  EXPECT_EQ(outcome.find("blocks-for-ever")->verdict, Verdict::over_budget);
+  EXPECT_THAT(outcome.find("blocks-for-ever")->reason, testing::HasSubstr("no time was left"));
+  EXPECT_EQ(outcome.chosen, "good");
 }
 
 TEST(Faults, ATrialThatCannotBeMadeIsNotAnAcquittal) {
@@ -107,12 +124,12 @@ TEST(Faults, ATrialThatCannotBeMadeIsNotAnAcquittal) {
   const FaultProduct product;
   std::string reason;
   const auto missing = autotune::trial_in_child(device, nullptr, {.executable = "/nowhere/backplane-trial"});
-  EXPECT_EQ(missing(product.op, "crashes", reason), Verdict::skipped);
+  EXPECT_EQ(missing(product.op, "crashes", UINT64_MAX, reason), Verdict::skipped);
   EXPECT_NE(reason, "");
-  EXPECT_EQ(in_child(device)(product.op, "not a variant", reason), Verdict::failed);
+  EXPECT_EQ(in_child(device)(product.op, "not a variant", UINT64_MAX, reason), Verdict::failed);
   bp_op custom = product.op;
   custom.code = BP_OP_CUSTOM;
-  EXPECT_EQ(in_child(device)(custom, "crashes", reason), Verdict::skipped);
+  EXPECT_EQ(in_child(device)(custom, "crashes", UINT64_MAX, reason), Verdict::skipped);
 }
 
 }  // namespace

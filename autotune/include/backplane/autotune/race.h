@@ -33,8 +33,10 @@ struct Progress {
 /// Test hook: what is done to every measured time. The choice changes, nothing else may.
 enum class Distortion { none, inverse, random };
 
-/// Whether a variant is harmless: `raced`, or what is wrong with it, with `reason`.
-using TryRisky = std::function<Verdict(const bp_op& op, const std::string& variant, std::string& reason)>;
+/// Whether a variant is harmless: `raced`, or what is wrong with it, with `reason`. `over_budget` when `limit_ns` did not
+/// suffice to tell.
+using TryRisky =
+    std::function<Verdict(const bp_op& op, const std::string& variant, uint64_t limit_ns, std::string& reason)>;
 
 struct Request {
   uint64_t budget_ns = 500'000'000;           ///< launches and checks; overrun by at most one launch
