@@ -18,8 +18,8 @@ struct CUstream_st {
 
 namespace emulator {
 
-extern std::recursive_mutex mutex;          // every call
-extern thread_local CUcontext current;      // of this thread
+extern std::recursive_mutex mutex;      // every call
+extern thread_local CUcontext current;  // of this thread
 
 /// What a call returns instead of being done: a fault that a test asked for, a broken or missing context, or 0.
 int trouble(const char* call, bool needs_context = true);
