@@ -10,8 +10,8 @@ namespace {
 // Rows that are taken together stay in the first-level cache (of 32 KB or more) between the passes over them.
 constexpr int64_t kTogetherBytes = 32 << 10;
 constexpr int64_t kItemElements = 8192;  // what an item should have to do
-// A worker of PoCL that sleeps begins 27-63 us after it was called (docs/opencl.md); so many elements take a core 16-23
-// us in vectors, and eight times as long one by one. The shortest row takes as long as one of 64.
+// A thread that sleeps begins 22-75 us after it was called (docs/opencl.md); so many elements take a core 16-23 us in
+// vectors, and eight times as long one by one. The shortest row takes as long as one of 64.
 constexpr int64_t kAloneElements = 64 << 10, kLeastElements = 64;
 
 std::string number(int64_t n) { return std::to_string(n); }
