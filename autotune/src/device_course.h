@@ -14,8 +14,8 @@ namespace backplane::autotune {
 
 class DeviceCourse final : public Course {
  public:
-  /// A short sample is mostly the waking of whatever runs launches: on PoCL 20 to 30 us until its second worker takes
-  /// part, after which the other of two variants may be the faster one.
+  /// Launches right after a pause are not like those that follow: on PoCL samples of 100 us chose a variant that takes
+  /// 16 % longer in 7 of 8 tunings of one product, samples of 500 us in none (docs/results/2026-11-21-tuning.md).
   static constexpr double kShortestSampleNs = 100'000, kLongestSampleNs = 500'000;
   struct Entry {
     std::shared_ptr<host::Kernel> kernel;

@@ -3,8 +3,8 @@
 // (regression.h) of ln(its time / the default's time), both of one race, over the shapes of the class.
 // When that is enough to leave the default is guess.h's.
 //
-// It does not speak of what lies outside of the shapes that it knows: a straight line through products of large matrices
-// says nothing of small ones, nor filters of 3x3 of those of 1x1, whatever its own error is.
+// It does not speak of what lies outside of the shapes that it knows: a straight line through products of large
+// matrices says nothing of small ones, nor filters of 3x3 of those of 1x1, whatever its own error is.
 #pragma once
 
 #include <map>

@@ -21,6 +21,9 @@ class Neighbours {
   /// `records` of one policy and device with its build; those of other problems are not used.
   explicit Neighbours(const std::vector<Record>& records);
 
+  Neighbours(const Neighbours&) = delete;  // points of trends_ look into rows_
+  Neighbours& operator=(const Neighbours&) = delete;
+
   /// The best of `variants`. Not thread-safe.
   Guess choose(const bp_op& op, const Key& key, const std::vector<host::Variant>& variants);
 

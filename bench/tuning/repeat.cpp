@@ -26,7 +26,8 @@ Json repeat(const Case& c, autotune::Tuner& tuner, int times) {
   for (int i = 0; i < times; ++i) {
     autotune::Tuner::Watch watch;
     watch.seed = static_cast<uint64_t>(i) + 1, watch.keep = false;
-    const autotune::Outcome outcome = operands->op().with_op([&](const bp_op& raw) { return tuner.measure(raw, watch); });
+    const autotune::Outcome outcome =
+        operands->op().with_op([&](const bp_op& raw) { return tuner.measure(raw, watch); });
     std::vector<std::string> named = {outcome.chosen}, wrong;
     for (const autotune::Candidate& each : outcome.candidates) {
       if (is_faulty(each.verdict) || each.verdict == autotune::Verdict::policy) wrong.push_back(each.variant);

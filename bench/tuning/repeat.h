@@ -8,9 +8,9 @@
 
 namespace backplane::bench {
 
-/// Every case named in `cases` (separated by ';') `times` times: a tuning that is not kept, then the oracle. Each of the
-/// oracle's races judges the tuning before it and its own last race alike: what the oracle named best then is what a
-/// tuner without any fault could have chosen. Prints one line of JSON per case.
+/// Every case named in `cases` (separated by ';') `times` times: a tuning that is not kept, then the oracle. Each of
+/// the oracle's races judges the tuning before it and its own last race alike: what the oracle named best then is what
+/// a tuner without any fault could have chosen. Prints one line of JSON per case.
 int repeat_cases(autotune::Tuner& tuner, const std::string& cases, int times);
 
 }  // namespace backplane::bench

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products whose times are known exactly, as records of tunings: what is learnt from some of them can be judged on others.
+// Products whose times are known exactly, as records of tunings: what is learnt from some of them can be judged on
+// others.
 #pragma once
 
 #include <cmath>

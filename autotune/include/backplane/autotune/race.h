@@ -33,8 +33,8 @@ struct Progress {
 /// Test hook: what is done to every measured time. The choice changes, nothing else may.
 enum class Distortion { none, inverse, random };
 
-/// Whether a variant is harmless: `raced`, or what is wrong with it, with `reason`. `over_budget` when `limit_ns` did not
-/// suffice to tell.
+/// Whether a variant is harmless: `raced`, or what is wrong with it, with `reason`. `over_budget` when `limit_ns` did
+/// not suffice to tell.
 using TryRisky =
     std::function<Verdict(const bp_op& op, const std::string& variant, uint64_t limit_ns, std::string& reason)>;
 
