@@ -20,8 +20,8 @@ done
 
 # The sdk holds only what an author of plugins needs: headers of the slot and of the SDK, no library, no Boost.
 cd "$WORK/moved/sdk"
-unexpected=$(find . -type f ! -path './include/backplane/plugin.h' ! -path './include/backplane/sdk/*' \
-  ! -path './*/cmake/Backplane/*' ! -path './*/pkgconfig/backplane-plugin.pc' ! -path './share/*')
+unexpected=$(find . -type f ! -regex '\./include/backplane/\(plugin\|peer\|collective\|dlpack\)\.h' \
+  ! -path './include/backplane/sdk/*' ! -path './*/cmake/Backplane/*' ! -path './*/pkgconfig/backplane-plugin.pc' ! -path './share/*')
 [ -z "$unexpected" ] || { echo "unexpected in the sdk component: $unexpected" >&2; exit 1; }
 if grep -rIlE '#include *[<"](boost|fmt|spdlog|nlohmann|backplane/(host|graph))' .; then
   echo "the headers above need more than the sdk" >&2
