@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work that ceilings are measured with: problems that ask for nothing but bandwidth, arithmetic or a launch, each in
-// several kernels, because none is the fastest everywhere. Nothing here is timed.
+// The work that ceilings are measured with: problems that ask for nothing but bandwidth, arithmetic or a launch, each
+// in several kernels, because none is the fastest everywhere. Nothing here is timed.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ using report::CeilingKind;
 // Bytes, read and written together.
 constexpr int64_t kWorkingSets[] = {64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 512 << 20};
 constexpr int64_t kScouted[] = {256 << 10, 4 << 20};  // where all kernels and variants are looked at
-constexpr int64_t kAllKernelsUpTo = 4 << 20;          // beyond, only the fastest of each kind: filling memory takes long
+constexpr int64_t kAllKernelsUpTo = 4 << 20;  // beyond, only the fastest of each kind: filling memory takes long
 constexpr int64_t kLargestOnHost = 256 << 20;
 constexpr int64_t kLongLaunchNs = 20'000'000;  // larger problems of a kind are left out: they would take minutes
 constexpr int64_t kElements[] = {64 << 10, 1 << 20, 16 << 20};

@@ -27,6 +27,7 @@ struct Allowance {
   const std::atomic<bool>* cancelled = nullptr;
   std::vector<autotune::Failure> deaths;  ///< of earlier processes at this job, nobody knows by which variant
   std::map<std::string, autotune::Failure> deadly;  ///< variants that took a process down
+  double repeat = 1;  ///< Contestant::repeat of what is ours
 };
 
 class Job {

@@ -228,6 +228,7 @@ void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr
     Attempt::shared().at_variant(name);
     kernels.push_back(std::make_unique<Prepared>(operands, name));
     contestants.push_back(kernels.back()->contestant(peers_.empty() ? stamps.get() : nullptr));
+    contestants.back().repeat = allowance.repeat;
   }
   for (const Contender& each : contenders) {
     if (!each.call) continue;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <iostream>
 
+#include "ab.h"
 #include "backplane/graph/types.h"
 #include "backplane/host/text.h"
 #include "cli/command.h"
@@ -34,13 +35,14 @@ void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget, std::string&
   app.add_option("--variants", o.variants, "default, tuned, all, or names with * in them")->capture_default_str();
   app.add_option("--filter", o.filter, "Regular expression over rows: 'matmul.* cpu:0 tuned$'");
   app.add_option("--budget", budget, "Time for all: 90s, 10m, 1h (default: the suite's, or none)");
-  app.add_option("--limit", limit, "Time for one variant or one measurement, then it hangs and is left out (default: 2m)");
+  app.add_option("--limit", limit, "Time for one variant or measurement; longer, and it hangs (default: 2m)");
   app.add_option("--output", o.output, "Folder of the results")->capture_default_str();
   if (o.peers) {
     app.add_option("--peers", o.peer_libraries, "Libraries of peers (bench/peers/peer_library.h)")->delimiter(':');
     app.add_option("--beside", o.peer_devices, "Devices whose defaults are raced beside those of --devices")
         ->delimiter(',');
   }
+  app.add_option("--slow", o.slow, "PATTERN=1.1: repeat calls of these rows, to see what compare notices");
   app.add_flag("--resume", o.resume, "Go on where a sweep into that folder stopped");
   app.add_flag("--list", o.list, "List the rows, measure nothing");
   app.add_flag("!--no-ceilings", o.ceilings, "Leave out ceilings and shares of the roofline");
@@ -70,6 +72,7 @@ int main_with(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "compare") {
     return report::compare_main({argv + 2, argv + argc}, std::cout, std::cerr);
   }
+  if (argc > 1 && std::string_view(argv[1]) == "ab") return guarded([&] { return ab_main({argv + 2, argv + argc}); });
   SweepOptions options;
   options.command_line = "backplane bench";
   for (int i = 1; i < argc; ++i) options.command_line += " " + quoted(argv[i]);
@@ -78,7 +81,8 @@ int main_with(int argc, char** argv) {
   CLI::App app{"Measure ops, models and the library itself on every device, and report", "backplane bench"};
   app.footer(
       "backplane bench peers ...: beside what a user would pick instead, in one interleaved run.\n"
-      "backplane bench compare old.json new.json: faster, slower, same or ambiguous, row by row.");
+      "backplane bench compare old.json new.json: faster, slower, same or ambiguous, row by row.\n"
+      "backplane bench ab --a OLD --b NEW ...: the same of two builds that take turns, until each row is decided.");
   std::string budget, limit;
   add_sweep(app, options, budget, limit);
   try {
@@ -89,7 +93,8 @@ int main_with(int argc, char** argv) {
   return guarded([&] {
     if (!budget.empty()) options.budget_s = parse_duration(budget);
     if (!limit.empty()) options.limit_s = parse_duration(limit);
-    if (options.limit_s < 1) throw Error("[bench] --limit " + limit + " is shorter than measuring takes; give 1s or more");
+    if (options.limit_s < 1)
+      throw Error("[bench] --limit " + limit + " is shorter than measuring takes; give 1s or more");
     if (options.list) return run_sweep(options);
     return supervise(options, [](const SweepOptions& all) {
       return guarded([&] {

@@ -61,7 +61,8 @@ Timing time_batch(const Contestant& contestant, int64_t count) {
   DeviceClock* const clock = contestant.clock;
   const int64_t start = now_ns();
   if (clock != nullptr) clock->start();
-  for (int64_t i = 0; i < count; ++i) contestant.call();
+  const int64_t calls = std::llround(static_cast<double>(count) * contestant.repeat);
+  for (int64_t i = 0; i < calls; ++i) contestant.call();
   if (clock != nullptr) clock->stop();
   if (contestant.finish) contestant.finish();
   const int64_t host = now_ns() - start;
@@ -72,6 +73,11 @@ int64_t time_calls(const Contestant& contestant, int64_t count) { return time_ba
 
 /// How many calls make a sample; the calls that it takes to find out are the warm-up.
 int64_t calls_per_sample(const Contestant& contestant, int64_t sample_ns) {
+  if (contestant.repeat != 1) {
+    // So many that the repeated ones are a whole number of them, to a tenth.
+    const int64_t tens = (calls_per_sample({contestant.call, contestant.finish, contestant.clock}, sample_ns) + 9) / 10;
+    return 10 * tens;
+  }
   if (time_calls(contestant, 1) > 10 * sample_ns) return 1;
   int64_t count = 1;
   while (true) {

@@ -34,6 +34,7 @@ struct Contestant {
   Call call;
   Call finish;  ///< waits for what was called; null where a call does
   DeviceClock* clock = nullptr;  ///< whose times count; null: the host's
+  double repeat = 1;  ///< 1.1: every tenth call is made twice and counts once, to see whether that is noticed
 };
 
 struct Options {

@@ -86,7 +86,9 @@ void ProgramJob::run(const Allowance& allowance) {
     return;
   }
   try {
-    Measurement m = measure({{work.call, work.finish}}, {.budget_s = allowance.measure_s, .cores = allowance.cores});
+    Contestant contestant(work.call, work.finish);
+    contestant.repeat = allowance.repeat;
+    Measurement m = measure({contestant}, {.budget_s = allowance.measure_s, .cores = allowance.cores});
     Times& times = m.of[0];
     for (double* ns : {&times.median_ns, &times.p10_ns, &times.p90_ns}) *ns /= work.calls;
     for (double& ns : times.samples_ns) ns /= work.calls;

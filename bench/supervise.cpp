@@ -105,8 +105,7 @@ int supervise(SweepOptions options, const std::function<int(const SweepOptions&)
     incident.what = what_happened(status, hung, options.limit_s);
     const std::string text = fmt::format("{}: {}", name_of(incident.what.verdict), incident.what.reason);
     if (incident.work.empty()) {
-      fmt::print(stderr, "backplane bench: [bench] {} outside of any row / see backplane doctor, and go on with --resume\n",
-                 text);
+      fmt::print(stderr, "backplane bench: [bench] {} outside of any row / see backplane doctor\n", text);
       return static_cast<int>(cli::ExitCode::failure);
     }
     fmt::print(stderr, "\n{} {} {}: {}; going on without it\n", incident.device, incident.work, incident.variant, text);

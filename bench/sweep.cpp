@@ -23,6 +23,8 @@
 #include "report/reports.h"
 #include "report/results_json.h"
 #include "roofline.h"
+#include "row_line.h"
+#include "slow.h"
 
 namespace backplane::bench {
 
@@ -43,33 +45,20 @@ class Silent : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run>&) override {}
 };
 
-std::string time_text(double ns) {
-  return ns < 1e3   ? fmt::format("{:.0f} ns", ns)
-         : ns < 1e6 ? fmt::format("{:.1f} us", ns * 1e-3)
-                    : fmt::format("{:.2f} ms", ns * 1e-6);
-}
-
-std::string line_of(const Row& row) {
-  std::string text = report::identity(row) + ": ";
-  if (!row.median_ns) return text + std::string(name_of(row.status)) + (row.reason.empty() ? "" : ", " + row.reason);
-  text += time_text(*row.median_ns);
-  if (const auto rate = gflop_per_s(row)) text += fmt::format(", {:.4g} GFLOP/s", *rate);
-  if (const auto rate = gb_per_s(row)) text += fmt::format(", {:.4g} GB/s", *rate);
-  if (row.roofline_share)
-    text += fmt::format(", {:.0f} % of its {} limit", 100 * *row.roofline_share, name_of(row.bound));
-  if (row.choice == report::Choice::tuned) text += ", " + row.variant;
-  return text + (row.quiet ? "" : " (busy machine)");
-}
-
 class Sweep {
  public:
   explicit Sweep(const SweepOptions& options)
-      : options_(options), selection_(select_lines(options)), devices_(open_devices(options.devices)), status_(stderr) {
+      : options_(options),
+        slow_(options.slow),
+        selection_(select_lines(options)),
+        devices_(open_devices(options.devices)),
+        status_(stderr) {
     run_.started = utc_now();
     run_.command_line = options.command_line;
     run_.environment = environment();
     for (const OpenedDevice& each : devices_) {
-      report::Device described{each.name, each.name.substr(0, each.name.find(':')), "", "", "", "", "", each.trouble};
+      const std::string plugin = each.name.substr(0, each.name.find(':'));
+      const report::Device described{each.name, plugin, "", "", "", "", "", each.trouble};
       run_.devices.push_back(each.device != nullptr ? describe(*each.device) : described);
     }
   }
@@ -110,12 +99,7 @@ class Sweep {
 
  private:
   std::vector<std::unique_ptr<Job>> jobs(const std::function<bool(const Row&)>& keep) const {
-    std::regex pattern;
-    try {
-      pattern = std::regex(options_.filter);
-    } catch (const std::regex_error& error) {
-      throw Error("[bench] --filter '" + options_.filter + "': " + error.what());
-    }
+    const std::regex pattern = pattern_of(options_.filter, "--filter");
     return make_jobs(options_, selection_, devices_, [&](const Row& row) {
       return keep(row) && std::regex_search(report::identity(row), pattern);
     });
@@ -244,6 +228,7 @@ class Sweep {
       if (each.variant.empty()) allowance.deaths.push_back(each.what);
       else allowance.deadly.emplace(each.variant, each.what);
     }
+    allowance.repeat = slow_.factor(report::identity(job.rows().front()));
     Attempt::shared().at(name, job.key());
     try {
       job.run(allowance);
@@ -287,6 +272,7 @@ class Sweep {
   }
 
   const SweepOptions& options_;
+  Slow slow_;
   Selection selection_;
   std::vector<OpenedDevice> devices_;
   cli::StatusLine status_;

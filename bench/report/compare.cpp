@@ -130,7 +130,8 @@ void note_differences(Comparison& result, const Run& before, const Run& after) {
   }
 }
 
-/// Pairs, and the rows without a partner.
+}  // namespace
+
 Comparison paired(Run& before, Run& after) {
   Comparison result;
   note_differences(result, before, after);
@@ -151,8 +152,6 @@ Comparison paired(Run& before, Run& after) {
   result.unpaired += old.size();
   return result;
 }
-
-}  // namespace
 
 Comparison compare(Run& before, Run& after) {
   merge_repetitions(before);

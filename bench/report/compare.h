@@ -56,8 +56,17 @@ struct Comparison {
 /// The result points into `before` and `after`, which are merged in place.
 Comparison compare(Run& before, Run& after);
 
+/// The first part of it: pairs without verdicts, rows without a partner, how the machines differ.
+Comparison paired(Run& before, Run& after);
+
 /// Slower, and with all of its interval beyond `share`.
 bool is_confirmed_slowdown(const Pair& pair, double share);
+
+void print(const Comparison& comparison, std::ostream& out);
+/// 1 and a sentence when a case is confirmed to be slower by more than `fail_on`, else 0.
+int judged(const Comparison& comparison, double fail_on, std::ostream& out);
+/// "5%" or "0.05". Throws Error.
+double share_of(const std::string& text);
 
 /// `backplane bench compare old.json[,old2.json...] new.json[,...] [--fail-on 5%]`; `args` begin behind "compare".
 /// Returns 0, 1 for a confirmed slowdown beyond --fail-on, 2 for arguments without sense, 4 for files that cannot be

@@ -30,7 +30,8 @@ struct Arguments {
   bool help = false;
 };
 
-/// "5%" or "0.05".
+}  // namespace
+
 double share_of(const std::string& text) {
   size_t used = 0;
   double value = -1;
@@ -43,6 +44,8 @@ double share_of(const std::string& text) {
     throw Error(fmt::format("[bench] --fail-on: '{}' is no share; write 5% or 0.05", text));
   return unit.empty() ? value : value / 100;
 }
+
+namespace {
 
 Arguments parsed(const std::vector<std::string>& args) {
   Arguments result;
@@ -131,6 +134,8 @@ void print_heads(const Comparison& comparison, std::ostream& out) {
   out << fmt::format("; {} only in one\n", comparison.unpaired);
 }
 
+}  // namespace
+
 void print(const Comparison& comparison, std::ostream& out) {
   print_heads(comparison, out);
   for (const Verdict verdict : {Verdict::slower, Verdict::faster, Verdict::ambiguous}) {
@@ -150,6 +155,16 @@ void print(const Comparison& comparison, std::ostream& out) {
   if (!comparison.pairs.empty()) out << "\n" << terminal_text(means_table(comparison));
 }
 
+int judged(const Comparison& comparison, double fail_on, std::ostream& out) {
+  const auto confirmed = std::ranges::count_if(
+      comparison.pairs, [&](const Pair& pair) { return is_confirmed_slowdown(pair, fail_on); });
+  if (confirmed == 0) return kOk;
+  out << fmt::format("\n{} cases are slower by more than {}\n", confirmed, percent_text(fail_on));
+  return kSlowdown;
+}
+
+namespace {
+
 /// "a.json,b.json"
 Run read_side(const std::string& files) {
   std::vector<Run> runs;
@@ -163,12 +178,7 @@ int compare_files(const Arguments& arguments, std::ostream& out) {
   Run before = read_side(arguments.files[0]), after = read_side(arguments.files[1]);
   const Comparison comparison = compare(before, after);
   print(comparison, out);
-  const auto confirmed = std::count_if(comparison.pairs.begin(), comparison.pairs.end(), [&](const Pair& pair) {
-    return is_confirmed_slowdown(pair, arguments.fail_on);
-  });
-  if (confirmed == 0) return kOk;
-  out << fmt::format("\n{} cases are slower by more than {}\n", confirmed, percent_text(arguments.fail_on));
-  return kSlowdown;
+  return judged(comparison, arguments.fail_on, out);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 #include <random>
 
@@ -52,14 +53,24 @@ double bootstrap_deviation(const std::vector<double>& values, const std::vector<
   return std::sqrt(correction) * deviation;
 }
 
-double two_sided_p(double t) {
-  // Abramowitz and Stegun, 26.7.4: the finite series for an even number of degrees.
-  static_assert(kDegrees % 2 == 0);
-  const double angle = std::atan(std::abs(t) / std::sqrt(static_cast<double>(kDegrees)));
-  const double cos2 = std::cos(angle) * std::cos(angle);
-  double term = 1, sum = 1;
-  for (int k = 2; k < kDegrees; k += 2) sum += term *= cos2 * (k - 1) / k;
-  return std::max(0.0, 1 - std::sin(angle) * sum);
+double two_sided_p(double t, int degrees) {
+  // Abramowitz and Stegun, 26.7.3 for an odd and 26.7.4 for an even number of degrees: finite series.
+  const double angle = std::atan(std::abs(t) / std::sqrt(static_cast<double>(degrees)));
+  const double cosine = std::cos(angle), sine = std::sin(angle);
+  const bool odd = degrees % 2 == 1;
+  double term = odd ? cosine : 1, sum = degrees == 1 ? 0 : term;
+  for (int k = odd ? 3 : 2; k < degrees; k += 2) sum += term *= cosine * cosine * (k - 1) / k;
+  const double within = odd ? 2 / std::numbers::pi * (angle + sine * sum) : sine * sum;
+  return std::max(0.0, 1 - within);
+}
+
+double t_for_95_percent(int degrees) {
+  double low = 0, high = 100;  // one degree has 12.7
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2;
+    (two_sided_p(middle, degrees) > 0.05 ? low : high) = middle;
+  }
+  return high;
 }
 
 std::vector<double> adjusted_for_many(const std::vector<double>& p_values) {
