@@ -38,20 +38,24 @@ uint64_t bytes_of(const bp_tensor_desc& desc, uint64_t offset) {
   return offset + (last + 1) * size;
 }
 
-Tensor receive(DLManagedTensorVersioned* tensor, const Device& device, SourceLoc loc) {
-  const graph::StreamPtr& stream = device.stream();
+/// Throws Error, and the tensor remains the caller's; afterwards its memory is the result's.
+host::Received taken_over(DLManagedTensorVersioned* tensor, const Device& device, SourceLoc loc) {
   try {
-    host::Received received = stream->device()->dlpack_import(tensor);
-    const bp_tensor_desc& desc = received.desc;
-    const Type type{static_cast<DType>(desc.dtype), Shape(std::span(desc.shape, desc.rank))};
-    Layout layout;
-    layout.offset = static_cast<int64_t>(received.offset) / size_of(type.dtype);
-    std::copy_n(desc.strides, desc.rank, layout.strides.begin());
-    const uint64_t bytes = bytes_of(desc, received.offset);
-    return make_tensor({std::make_shared<graph::Storage>(stream, std::move(received.buffer), bytes), type, layout});
+    return device.stream()->device()->dlpack_import(tensor);
   } catch (const host::Error& error) {
     fail("from_dlpack", error.what(), {}, loc);
   }
+}
+
+Tensor value_of(host::Received received, const Device& device) {
+  const bp_tensor_desc& desc = received.desc;
+  const Type type{static_cast<DType>(desc.dtype), Shape(std::span(desc.shape, desc.rank))};
+  Layout layout;
+  layout.offset = static_cast<int64_t>(received.offset) / size_of(type.dtype);
+  std::copy_n(desc.strides, desc.rank, layout.strides.begin());
+  const uint64_t bytes = bytes_of(desc, received.offset);
+  auto storage = std::make_shared<graph::Storage>(device.stream(), std::move(received.buffer), bytes);
+  return make_tensor({std::move(storage), type, layout});
 }
 
 }  // namespace
@@ -88,7 +92,7 @@ DLManagedTensor* Tensor::to_dlpack_unversioned(Lend lend, Here here) const {
 
 Tensor Tensor::from_dlpack(DLManagedTensorVersioned* tensor, const Device& device, Here here) {
   if (tensor == nullptr) fail("from_dlpack", "the tensor is NULL", {}, here.loc);
-  return receive(tensor, device, here.loc);
+  return value_of(taken_over(tensor, device, here.loc), device);
 }
 
 Tensor Tensor::from_dlpack(DLManagedTensor* tensor, const Device& device, Here here) {
@@ -103,9 +107,9 @@ Tensor Tensor::from_dlpack(DLManagedTensor* tensor, const Device& device, Here h
     auto* const wrapped = static_cast<DLManagedTensor*>(self->manager_ctx);
     if (wrapped->deleter != nullptr) wrapped->deleter(wrapped);
   };
-  Tensor taken = receive(newer.get(), device, here.loc);
+  host::Received received = taken_over(newer.get(), device, here.loc);
   newer.release();  // NOLINT: its deleter deletes it
-  return taken;
+  return value_of(std::move(received), device);
 }
 
 }  // namespace backplane
