@@ -42,6 +42,8 @@ struct Options {
   std::vector<std::string> rows;  ///< options of `backplane bench` that say which
 };
 
+fs::path program_of(const std::string& build) { return fs::path(build) / "bin/backplane-bench"; }
+
 /// Throws CLI::ParseError, and Error.
 void parse(CLI::App& app, std::vector<std::string> arguments, Options& o) {
   std::string slice, budget;
@@ -63,6 +65,10 @@ void parse(CLI::App& app, std::vector<std::string> arguments, Options& o) {
     throw Error("[bench] ab chooses rows by --filter itself; use --ops or --case");
   if (!slice.empty()) o.slice_s = parse_duration(slice);
   if (!budget.empty()) o.budget_s = parse_duration(budget);
+  for (const std::string& build : {o.a, o.b}) {
+    if (!fs::exists(program_of(build)))
+      throw Error("[bench] " + program_of(build).string() + " does not exist; build target backplane_bench there");
+  }
 }
 
 /// A regular expression for exactly these rows; nothing for all.
@@ -130,7 +136,7 @@ class Duel {
       const fs::path folder = fs::path(o_.output) / fmt::format("{}{}", second ? "b" : "a", rounds_ + 1);
       const double part = before_.empty() || open_.empty() ? 1
                           : static_cast<double>(open_.size()) / static_cast<double>(before_[0].rows.size());
-      std::vector<std::string> words = {(fs::path(second ? o_.b : o_.a) / "bin/backplane-bench").string()};
+      std::vector<std::string> words = {program_of(second ? o_.b : o_.a).string()};
       words.insert(words.end(), o_.rows.begin(), o_.rows.end());
       words.insert(words.end(), {"--no-ceilings", "--output", folder.string(), "--budget",
                                  fmt::format("{:.1f}s", std::max(kLeastSliceS, o_.slice_s * part))});
