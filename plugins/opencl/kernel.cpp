@@ -49,19 +49,24 @@ class Scratch {
 }  // namespace
 
 Launch::Launch(const codegen::Launch& launch, std::shared_ptr<Program> program, cl_context context)
-    : program_(std::move(program)), slots_(launch.slots), words_(launch.words), last_(launch.slots.size()) {
+    : program_(std::move(program)), slots_(launch.slots) {
   for (size_t d = 0; d < 3; ++d) {
     local_[d] = launch.group[d];
     global_[d] = work_items(launch, d);
   }
-  if (launch.words_in_buffer) {
+  first_.buffers.resize(slots_.size());
+  first_.numbers.resize(slots_.size());
+  if (!launch.words_in_buffer) {
+    first_.numbers.insert(first_.numbers.end(), launch.words.begin(), launch.words.end());
+  } else {
     cl_int code = CL_SUCCESS;
-    word_buffer_ = cl().CreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, words_.size() * sizeof(int32_t),
-                                     words_.data(), &code);
+    std::vector<int32_t> words = launch.words;
+    word_buffer_ = cl().CreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, words.size() * sizeof(int32_t),
+                                     words.data(), &code);
     check(code, "clCreateBuffer");
   }
   kernel_ = make();
-  for (uint32_t slot = 0; slot < slots_.size(); ++slot) set_binding(kernel_, slot, last_[slot]);
+  now_ = first_;
 }
 
 Launch::~Launch() {
@@ -71,25 +76,34 @@ Launch::~Launch() {
 
 cl_kernel Launch::make() const {
   cl_int code = CL_SUCCESS;
-  const cl_kernel kernel = cl().CreateKernel(program_->get(), "bp_main", &code);
+  std::unique_ptr<std::remove_pointer_t<cl_kernel>, cl_int (*)(cl_kernel)> kernel(
+      cl().CreateKernel(program_->get(), "bp_main", &code), cl().ReleaseKernel);
   check(code, "clCreateKernel");
-  set_words(kernel);
-  return kernel;
+  cl_uint at = 0;
+  const auto set = [&](size_t bytes, const void* value) {
+    check(cl().SetKernelArg(kernel.get(), at++, bytes, value), "clSetKernelArg");
+  };
+  for (const cl_mem& buffer : first_.buffers) set(sizeof(buffer), &buffer);
+  set(first_.numbers.size() * sizeof(cl_int), first_.numbers.data());
+  if (word_buffer_ != nullptr) set(sizeof(word_buffer_), &word_buffer_);
+  return kernel.release();
 }
 
-void Launch::set_words(cl_kernel kernel) const {
-  cl_uint at = static_cast<cl_uint>(2 * slots_.size());
-  if (word_buffer_ != nullptr) {
-    check(cl().SetKernelArg(kernel, at, sizeof(word_buffer_), &word_buffer_), "clSetKernelArg");
-    return;
+void Launch::set(cl_kernel kernel, Arguments& now, const Operands& operands) const {
+  for (cl_uint slot = 0; slot < slots_.size(); ++slot) {
+    const Binding binding = bind(slots_[slot], operands);
+    if (binding.memory != now.buffers[slot]) {
+      check(cl().SetKernelArg(kernel, slot, sizeof(cl_mem), &binding.memory), "clSetKernelArg");
+      now.buffers[slot] = binding.memory;
+    }
+    now.stale |= binding.offset != now.numbers[slot];
+    now.numbers[slot] = binding.offset;
   }
-  for (const int32_t word : words_) check(cl().SetKernelArg(kernel, at++, sizeof(word), &word), "clSetKernelArg");
-}
-
-void Launch::set_binding(cl_kernel kernel, uint32_t slot, const Binding& binding) const {
-  const cl_uint offset = static_cast<cl_uint>(slots_.size()) + slot;
-  check(cl().SetKernelArg(kernel, slot, sizeof(cl_mem), &binding.memory), "clSetKernelArg");
-  check(cl().SetKernelArg(kernel, offset, sizeof(cl_int), &binding.offset), "clSetKernelArg");
+  if (!now.stale) return;
+  check(cl().SetKernelArg(kernel, static_cast<cl_uint>(slots_.size()), now.numbers.size() * sizeof(cl_int),
+                          now.numbers.data()),
+        "clSetKernelArg");
+  now.stale = false;
 }
 
 Binding Launch::bind(const Slot& slot, const Operands& operands) const {
@@ -114,19 +128,15 @@ Binding Launch::bind(const Slot& slot, const Operands& operands) const {
 
 cl_int Launch::enqueue(cl_command_queue queue, const Operands& operands) {
   std::lock_guard<std::mutex> lock(mutex_);
-  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    const Binding binding = bind(slots_[slot], operands);
-    if (binding == last_[slot]) continue;
-    set_binding(kernel_, slot, binding);
-    last_[slot] = binding;
-  }
-  return cl().EnqueueNDRangeKernel(queue, kernel_, 3, nullptr, global_, local_, 0, nullptr, nullptr);
+  set(kernel_, now_, operands);
+  return enqueue_clone(queue, kernel_);
 }
 
 cl_kernel Launch::clone(const Operands& operands) const {
   const cl_kernel kernel = make();
   try {
-    for (uint32_t slot = 0; slot < slots_.size(); ++slot) set_binding(kernel, slot, bind(slots_[slot], operands));
+    Arguments now = first_;
+    set(kernel, now, operands);
   } catch (...) {
     cl().ReleaseKernel(kernel);
     throw;
@@ -159,10 +169,10 @@ void launch_once(const codegen::Launch& launch, cl_program program, cl_context c
     const cl_mem memory = buffers.back()->get();
     set(sizeof(memory), &memory);
   }
-  for (const Slot& slot : launch.slots) {
-    const cl_int offset = static_cast<cl_int>(-slot.low);
-    set(sizeof(offset), &offset);
-  }
+  std::vector<cl_int> numbers;
+  for (const Slot& slot : launch.slots) numbers.push_back(static_cast<cl_int>(-slot.low));
+  if (!launch.words_in_buffer) numbers.insert(numbers.end(), launch.words.begin(), launch.words.end());
+  set(numbers.size() * sizeof(cl_int), numbers.data());
   if (launch.words_in_buffer) {
     buffers.push_back(std::make_unique<Scratch>(context, launch.words.size() * sizeof(int32_t)));
     const cl_mem memory = buffers.back()->get();
@@ -170,8 +180,6 @@ void launch_once(const codegen::Launch& launch, cl_program program, cl_context c
                                   0, nullptr, nullptr),
           "clEnqueueWriteBuffer");
     set(sizeof(memory), &memory);
-  } else {
-    for (const int32_t word : launch.words) set(sizeof(word), &word);
   }
   size_t local[3], global[3];
   for (size_t d = 0; d < 3; ++d) {

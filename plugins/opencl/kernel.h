@@ -23,7 +23,6 @@ struct Operands {
 struct Binding {
   cl_mem memory = nullptr;
   cl_int offset = 0;  ///< elements
-  bool operator==(const Binding&) const = default;
 };
 
 class Launch {
@@ -41,19 +40,25 @@ class Launch {
   cl_int enqueue_clone(cl_command_queue queue, cl_kernel clone) const;
 
  private:
-  cl_kernel make() const;
-  void set_words(cl_kernel kernel) const;
+  /// What a cl_kernel's arguments are: buffers, then one struct of the offsets and the words that are not in a buffer.
+  struct Arguments {
+    std::vector<cl_mem> buffers;
+    std::vector<cl_int> numbers;
+    bool stale = false;  ///< the kernel does not have these numbers yet
+  };
+  cl_kernel make() const;  ///< with first_ set
   Binding bind(const codegen::Slot& slot, const Operands& operands) const;
-  void set_binding(cl_kernel kernel, uint32_t slot, const Binding& binding) const;
+  /// Sets what `operands` change in a kernel whose arguments are `now`.
+  void set(cl_kernel kernel, Arguments& now, const Operands& operands) const;
 
   std::shared_ptr<Program> program_;
   std::vector<codegen::Slot> slots_;
-  std::vector<int32_t> words_;
   cl_mem word_buffer_ = nullptr;
   size_t local_[3], global_[3];
+  Arguments first_;  // no buffers, offsets of 0
   std::mutex mutex_;
   cl_kernel kernel_ = nullptr;
-  std::vector<Binding> last_;  // what the kernel's arguments are now
+  Arguments now_;  // of kernel_
 };
 
 /// Runs one work-group of a program on scratch memory (or all of them where the driver makes a difference), so that its

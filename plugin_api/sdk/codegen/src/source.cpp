@@ -170,6 +170,41 @@ std::string Source::texel_declarations() const {
   return text;
 }
 
+/// Push constants, or as many of them as fit, and the size of a group.
+std::string Source::glsl_words() const {
+  std::string offsets, words;
+  for (const Buffer& buffer : buffers_) offsets += "  int " + buffer.name + "_at;\n";
+  for (const std::string& name : words_) words += "  int " + name + ";\n";
+  std::string text = "layout(push_constant) uniform Words {\n" + offsets + (launch_.words_in_buffer ? "" : words) + "};\n";
+  if (launch_.words_in_buffer) {
+    text += "layout(std140, set = 0, binding = " + number(buffers_.size()) + ") uniform WordBuffer {\n" + words + "};\n";
+  }
+  return text + "layout(local_size_x = " + number(launch_.group[0]) + ", local_size_y = " + number(launch_.group[1]) +
+         ", local_size_z = " + number(launch_.group[2]) + ") in;\n";
+}
+
+/// The kernel's head in OpenCL C or CUDA C++, after `buffers`, its pointers.
+std::string Source::c_signature(const std::string& buffers) const {
+  const bool opencl = facts_.dialect == Dialect::opencl_c;
+  std::vector<std::string> numbers;
+  for (const Buffer& buffer : buffers_) numbers.push_back(buffer.name + "_at");
+  if (!launch_.words_in_buffer) numbers.insert(numbers.end(), words_.begin(), words_.end());
+  std::string arguments, values;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    arguments += ", int " + numbers[i];
+    values += (i == 0 ? " const int " : ", ") + numbers[i] + " = bp_numbers.v[" + number(i) + "]";
+  }
+  if (opencl) arguments = ", const bp_Numbers bp_numbers";
+  if (launch_.words_in_buffer) arguments += std::string(opencl ? ", __constant" : ", const") + " int* bp_words";
+  const auto [x, y, z] = launch_.group;
+  if (opencl) {
+    return "typedef struct { int v[" + number(numbers.size()) + "]; } bp_Numbers; __kernel __attribute__((" +
+           "reqd_work_group_size(" + number(x) + ", " + number(y) + ", " + number(z) + "))) void bp_main(" + buffers +
+           arguments + ") {" + values + ";";
+  }
+  return "extern \"C\" __global__ void __launch_bounds__(" + number(x * y * z) + ") bp_main(" + buffers + arguments + ") {";
+}
+
 std::string Source::render(std::string_view kernel_text, bool aligned) const {
   const Dialect dialect = facts_.dialect;
   const bool glsl = dialect == Dialect::glsl;
@@ -198,38 +233,19 @@ std::string Source::render(std::string_view kernel_text, bool aligned) const {
         face.globals += head + "Buffer4_" + buffer.name + " { vec4 " + buffer.name + "_x4[]; };\n";
       }
     } else {
-      arguments += std::string(dialect == Dialect::opencl_c ? "__global " : "") + (written ? "" : "const ") + type + "* " +
-                   buffer.name + ", ";
+      arguments += std::string(arguments.empty() ? "" : ", ") + (dialect == Dialect::opencl_c ? "__global " : "") +
+                   (written ? "" : "const ") + type + "* " + buffer.name;
     }
   }
 
-  std::string offsets, words;
-  for (const Buffer& buffer : buffers_) offsets += (glsl ? "  int " : "int ") + buffer.name + (glsl ? "_at;\n" : "_at, ");
-  for (const std::string& name : words_) words += (glsl ? "  int " : "int ") + name + (glsl ? ";\n" : ", ");
-  const std::string size = number(launch_.group[0]) + ", " + number(launch_.group[1]) + ", " + number(launch_.group[2]);
   if (glsl) {
-    face.globals += texel_declarations();
-    face.globals += "layout(push_constant) uniform Words {\n" + offsets + (launch_.words_in_buffer ? "" : words) + "};\n";
-    if (launch_.words_in_buffer) {
-      face.globals += "layout(std140, set = 0, binding = " + number(buffers_.size()) + ") uniform WordBuffer {\n" +
-                      words + "};\n";
-    }
-    face.globals += "layout(local_size_x = " + number(launch_.group[0]) + ", local_size_y = " + number(launch_.group[1]) +
-                    ", local_size_z = " + number(launch_.group[2]) + ") in;\n";
+    face.globals += texel_declarations() + glsl_words();
     face.signature = "void main() {";
   } else {
-    arguments += offsets;
-    if (launch_.words_in_buffer) {
-      arguments += dialect == Dialect::opencl_c ? "__constant int* bp_words, " : "const int* bp_words, ";
-      for (size_t i = 0; i < words_.size(); ++i) text += "#define " + words_[i] + " bp_words[" + number(i) + "]\n";
-    } else {
-      arguments += words;
+    face.signature = c_signature(arguments);
+    for (size_t i = 0; launch_.words_in_buffer && i < words_.size(); ++i) {
+      text += "#define " + words_[i] + " bp_words[" + number(i) + "]\n";
     }
-    arguments.resize(arguments.size() - 2);
-    face.signature = dialect == Dialect::opencl_c
-                         ? "__kernel __attribute__((reqd_work_group_size(" + size + "))) void bp_main(" + arguments + ") {"
-                         : "extern \"C\" __global__ void __launch_bounds__(" +
-                               number(launch_.group[0] * launch_.group[1] * launch_.group[2]) + ") bp_main(" + arguments + ") {";
   }
   for (size_t d = 0; d < 3; ++d) text += std::string("#define GROUP_") + "XYZ"[d] + " " + number(launch_.group[d]) + "\n";
   text += text_;

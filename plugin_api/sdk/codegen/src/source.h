@@ -82,6 +82,8 @@ class Source {
   };
   void choose_texel_buffers();
   std::string texel_declarations() const;
+  std::string glsl_words() const;
+  std::string c_signature(const std::string& buffers) const;
   std::string render(std::string_view kernel_text, bool aligned) const;
   void add_buffer(std::string_view name, uint32_t dtype, Slot slot);
 

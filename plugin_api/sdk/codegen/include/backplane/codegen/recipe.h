@@ -34,7 +34,8 @@ struct TexelBuffer {
 };
 
 /// One launch. The entry point is `bp_main`; its arguments are the slots' buffers in order, then one 32-bit integer per
-/// slot (the view's offset in elements, counted from where the buffer was bound), then `words`.
+/// slot (the view's offset in elements, counted from where the buffer was bound), then `words`. In OpenCL C these integers
+/// are one argument, a struct: PoCL copies a launch's arguments one by one, at up to 0.15 us each (docs/opencl.md).
 struct Launch {
   std::string name;                ///< for people: "matmul.blocked"
   std::string source;              ///< complete text in the device's dialect, right for any offsets
