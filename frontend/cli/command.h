@@ -46,6 +46,8 @@ struct TrainOptions {
   uint64_t seed = 1;
   int64_t limit = 0;  ///< training images to use, 0 = all
   std::string save, load, trace;
+  std::vector<std::string> replicas;  ///< selectors; empty: one device
+  std::string reduction = "plugin";
   bool json = false;
 };
 struct ExplainOptions {

@@ -30,8 +30,16 @@ void add_train(CLI::App& app, TrainOptions& o, Action& action) {
   sub->add_option("--data-dir", o.data_directory,
                   "Where the data set lies (default: BACKPLANE_DATA_DIR, the system's place)");
   sub->add_option("--model", o.model, "What to train")->check(CLI::IsMember(model_names()))->capture_default_str();
-  sub->add_option("--device", o.device,
-                  "Device selector, such as cuda:0,cpu (default: BACKPLANE_DEVICE, else the best)");
+  CLI::Option* device = sub->add_option(
+      "--device", o.device, "Device selector, such as cuda:0,cpu (default: BACKPLANE_DEVICE, else the best)");
+  CLI::Option* replicas =
+      sub->add_option("--replicas", o.replicas, "Several devices that share every batch, such as cuda:0,cuda:1")
+          ->delimiter(',')
+          ->excludes(device);
+  sub->add_option("--reduction", o.reduction, "Who adds up the replicas' gradients: their plugin, or the host")
+      ->check(CLI::IsMember({"plugin", "host"}))
+      ->needs(replicas)
+      ->capture_default_str();
   sub->add_option("--mode", o.mode, "How the step is run")
       ->check(CLI::IsMember({"eager", "symbolic", "compiled"}))
       ->capture_default_str();

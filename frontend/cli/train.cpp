@@ -17,6 +17,7 @@
 #include "cli/interrupt.h"
 #include "cli/models.h"
 #include "cli/progress.h"
+#include "cli/replicas.h"
 #include "cli/trainer.h"
 
 namespace backplane::cli {
@@ -96,14 +97,14 @@ class LossMean {
   int64_t count_ = 0;
 };
 
-EpochResult run_epoch(int64_t epoch, data::Batches& batches, Trainer& trainer, optim::Optimizer& optimizer,
-                      const optim::Schedule& rate, Progress& progress) {
+EpochResult run_epoch(int64_t epoch, data::Batches& batches, Trainer& trainer, const optim::Schedule& rate,
+                      Progress& progress) {
   const Clock::time_point start = Clock::now();
   LossMean loss;
   data::Batch batch;
   int64_t done = 0, step = (epoch - 1) * batches.batches_per_epoch();
   while (batches.next(batch)) {
-    optimizer.set_learning_rate(rate(step++));
+    trainer.set_learning_rate(rate(step++));
     loss.add(trainer.step(images_of(batch), labels_of(batch)));
     done += batch.shape[0];
     if (interrupted()) break;
@@ -122,6 +123,20 @@ EpochResult run_epoch(int64_t epoch, data::Batches& batches, Trainer& trainer, o
   return result;
 }
 
+/// Until they are done, or Ctrl-C.
+Result run_epochs(int64_t epochs, data::Batches& batches, Trainer& trainer, const optim::Schedule& rate,
+                  Progress& progress) {
+  catch_interrupt();
+  Result result;
+  for (int64_t epoch = 1; epoch <= epochs && !interrupted(); ++epoch) {
+    result.epochs.push_back(run_epoch(epoch, batches, trainer, rate, progress));
+    const EpochResult& now = result.epochs.back();
+    progress.end_epoch(epoch, now.loss, now.images_per_second, now.seconds);
+  }
+  result.nodes = trainer.node_counts();
+  return result;
+}
+
 double test_accuracy(const data::ImageSet& set, const data::PixelStatistics& pixels, Trainer& trainer) {
   data::Batches batches(set, {.batch_size = std::min(kTestBatch, set.count),
                               .shuffle = false,
@@ -135,19 +150,30 @@ double test_accuracy(const data::ImageSet& set, const data::PixelStatistics& pix
   return correct / static_cast<double>(set.count);
 }
 
-std::string node_line(const Device& device, const std::pair<size_t, size_t>& nodes) {
+graph::Stream::Builds builds_of(const std::vector<Device>& devices) {
+  graph::Stream::Builds all;
+  for (const Device& each : devices) {
+    const graph::Stream::Builds builds = each.stream()->builds();
+    all = {all.kernels + builds.kernels, all.time_ns + builds.time_ns};
+  }
+  return all;
+}
+
+std::string node_line(const std::vector<Device>& devices, const std::pair<size_t, size_t>& nodes) {
+  std::string names;
+  for (const Device& each : devices) names += (names.empty() ? "" : ", ") + each.name();
   const std::string fallback = nodes.second == 0
                                    ? "nothing fell back to the host"
                                    : fmt::format("{} fell back to the host (see: backplane explain)", nodes.second);
-  const graph::Stream::Builds builds = device.stream()->builds();
+  const graph::Stream::Builds builds = builds_of(devices);
   const std::string compiled = builds.kernels == 0 ? ""
                                                    : fmt::format("; {} kernels were compiled, in {:.2f} s",
                                                                  builds.kernels, 1e-9 * static_cast<double>(builds.time_ns));
-  return fmt::format("{} ran {} nodes a step, {}{}", device.name(), nodes.first, fallback, compiled);
+  return fmt::format("{} ran {} nodes a step, {}{}", names, nodes.first, fallback, compiled);
 }
 
-nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& images, const Device& device,
-                               int64_t parameters, double rate, const Result& result) {
+nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& images, const std::vector<Device>& devices,
+                               const ReplicatedTrainer* replicas, int64_t parameters, double rate, const Result& result) {
   nlohmann::ordered_json epochs = nlohmann::ordered_json::array();
   for (const EpochResult& each : result.epochs) {
     epochs.push_back({{"loss", each.loss}, {"seconds", each.seconds}, {"images_per_second", each.images_per_second}});
@@ -155,12 +181,13 @@ nlohmann::ordered_json to_json(const TrainOptions& o, const data::ImageData& ima
   const auto optional = [](const std::string& text) {
     return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
   };
-  const graph::Stream::Builds builds = device.stream()->builds();
+  const graph::Stream::Builds builds = builds_of(devices);
   return {{"schema", 1},
           {"command", "train"},
           {"data", {{"name", o.data}, {"train_images", images.train.count}, {"test_images", images.test.count}}},
           {"model", {{"name", o.model}, {"parameters", parameters}}},
-          {"device", device.name()},
+          {"device", devices.front().name()},
+          {"replicas", replicas != nullptr ? replicas->to_json() : nlohmann::ordered_json()},
           {"mode", o.mode},
           {"batch", o.batch},
           {"learning_rate", rate},
@@ -194,19 +221,31 @@ ExitCode run_train(const TrainOptions& o) {
   check_writable(o.trace);
   const data::ImageData images = load_data(o);
   const data::PixelStatistics pixels = data::pixel_statistics(images.train);
-  const Device device = use_device(o.device);
+  const std::vector<Device> devices =
+      o.replicas.empty() ? std::vector<Device>{use_device(o.device)} : use_replicas(o.replicas);
+  const Device& device = devices.front();
   std::optional<graph::Trace> trace;
   if (!o.trace.empty()) trace.emplace(o.trace).activate();
 
   manual_seed(o.seed);
   const ModelEntry& entry = find_model(o.model);
-  nn::Sequential model =
-      entry.make({images.train.channels, images.train.height, images.train.width, images.train.classes});
+  const auto make = [&] {
+    return entry.make({images.train.channels, images.train.height, images.train.width, images.train.classes});
+  };
+  nn::Sequential model = make();
   if (!o.load.empty()) load_weights(o, model);
   const double rate = o.learning_rate > 0 ? o.learning_rate : entry.learning_rate;
-  optim::Adam optimizer(nn::parameters(model), {.learning_rate = rate});
-  const auto trainer =
-      make_trainer(o.mode, model, optimizer, {images.train.channels, images.train.height, images.train.width});
+  std::optional<optim::Adam> optimizer;  // replicas have their own
+  std::unique_ptr<Trainer> trainer;
+  const ReplicatedTrainer* replicas = nullptr;
+  if (o.replicas.empty()) {
+    optimizer.emplace(nn::parameters(model), optim::AdamOptions{.learning_rate = rate});
+    trainer = make_trainer(o.mode, model, *optimizer, {images.train.channels, images.train.height, images.train.width});
+  } else {
+    auto several = std::make_unique<ReplicatedTrainer>(o, devices, model, make, rate);
+    replicas = several.get();
+    trainer = std::move(several);
+  }
 
   const int64_t batch = std::min(o.batch, images.train.count);
   data::Batches batches(images.train, {.batch_size = batch,
@@ -220,22 +259,16 @@ ExitCode run_train(const TrainOptions& o) {
   const int64_t parameters = nn::count_parameters(model);
   Progress progress(o.json ? stderr : stdout, o.epochs, steps * batch);
   progress.line(fmt::format("{} ({} parameters) on {}, {}: {} training images of {}, batch {}, Adam {:g}", o.model,
-                            parameters, device.name(), o.mode, images.train.count, o.data, batch, rate));
+                            parameters, replicas != nullptr ? replicas->describe() : device.name(), o.mode,
+                            images.train.count, o.data, batch, rate));
 
-  catch_interrupt();
-  Result result;
-  for (int64_t epoch = 1; epoch <= o.epochs && !interrupted(); ++epoch) {
-    result.epochs.push_back(run_epoch(epoch, batches, *trainer, optimizer, schedule, progress));
-    const EpochResult& now = result.epochs.back();
-    progress.end_epoch(epoch, now.loss, now.images_per_second, now.seconds);
-  }
-  result.nodes = trainer->node_counts();
+  Result result = run_epochs(o.epochs, batches, *trainer, schedule, progress);
   if (!interrupted()) {
     nn::set_training(model, false);
     result.accuracy = test_accuracy(images.test, pixels, *trainer);
     progress.line(fmt::format("test accuracy {:.2f} % ({} images)", result.accuracy * 100, images.test.count));
   }
-  if (o.epochs > 0) progress.line(node_line(device, result.nodes));
+  if (o.epochs > 0) progress.line(node_line(devices, result.nodes));
   if (!o.save.empty()) {
     nn::save(o.save, model, {{"model", o.model}, {"data", o.data}});
     progress.line("weights saved to " + o.save);
@@ -244,7 +277,7 @@ ExitCode run_train(const TrainOptions& o) {
     trace->write();
     progress.line("time line written to " + o.trace);
   }
-  if (o.json) fmt::print("{}\n", to_json(o, images, device, parameters, rate, result).dump(2));
+  if (o.json) fmt::print("{}\n", to_json(o, images, devices, replicas, parameters, rate, result).dump(2));
   return interrupted() ? ExitCode::interrupted : ExitCode::ok;
 }
 

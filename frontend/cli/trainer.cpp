@@ -36,6 +36,7 @@ class EagerTrainer final : public Trainer {
   Tensor correct(const Tensor& images, const Tensor& labels) override {
     return count_correct(model_, images, labels);
   }
+  void set_learning_rate(double rate) override { optimizer_.set_learning_rate(rate); }
   std::pair<size_t, size_t> node_counts() const override { return counts_; }
 
  private:
@@ -47,21 +48,24 @@ class EagerTrainer final : public Trainer {
 class CompiledTrainer final : public Trainer {
  public:
   CompiledTrainer(nn::Sequential& model, optim::Optimizer& optimizer)
-      : step_(
+      : optimizer_(optimizer),
+        step_(
             [&](const Tensor& images, const Tensor& labels) { return train_step(model, optimizer, images, labels); }),
         correct_([&](const Tensor& images, const Tensor& labels) { return count_correct(model, images, labels); }) {}
   Tensor step(const Tensor& images, const Tensor& labels) override { return step_(images, labels); }
   Tensor correct(const Tensor& images, const Tensor& labels) override { return correct_(images, labels); }
+  void set_learning_rate(double rate) override { optimizer_.set_learning_rate(rate); }
   std::pair<size_t, size_t> node_counts() const override { return step_.node_counts(); }
 
  private:
+  optim::Optimizer& optimizer_;
   using Function = std::function<Tensor(const Tensor&, const Tensor&)>;
   Compiled<Function> step_, correct_;
 };
 
 class SymbolicTrainer final : public Trainer {
  public:
-  SymbolicTrainer(nn::Sequential& model, optim::Optimizer& optimizer, const Shape& image) {
+  SymbolicTrainer(nn::Sequential& model, optim::Optimizer& optimizer, const Shape& image) : optimizer_(optimizer) {
     const auto building = graph_.build();
     Shape batch{dyn};
     for (const int64_t extent : image) batch.push_back(extent);
@@ -82,9 +86,11 @@ class SymbolicTrainer final : public Trainer {
   Tensor correct(const Tensor& images, const Tensor& labels) override {
     return session_.run(correct_, {{images_, images}, {labels_, labels}});
   }
+  void set_learning_rate(double rate) override { optimizer_.set_learning_rate(rate); }
   std::pair<size_t, size_t> node_counts() const override { return counts_; }
 
  private:
+  optim::Optimizer& optimizer_;
   Graph graph_;
   Session session_;
   Tensor images_, labels_, correct_;

@@ -20,6 +20,7 @@ class Trainer {
   virtual Tensor step(const Tensor& images, const Tensor& labels) = 0;
   /// Number of images classified correctly, i32 scalar.
   virtual Tensor correct(const Tensor& images, const Tensor& labels) = 0;
+  virtual void set_learning_rate(double rate) = 0;
   /// Launches of one training step: on the device, and on the host fallback.
   virtual std::pair<size_t, size_t> node_counts() const = 0;
 };

@@ -10,6 +10,7 @@
 #include "backplane/host/error.h"
 #include "backplane/host/log.h"
 #include "backplane/host/registry.h"
+#include "thread_defaults.h"
 
 namespace backplane {
 
@@ -62,6 +63,7 @@ void Device::synchronize() const {
 }
 
 Device default_device() {
+  if (const Device* own = ThreadDefaults::device()) return *own;
   const std::lock_guard lock(default_mutex);
   auto& stream = default_stream();
   if (stream == nullptr) {

@@ -7,6 +7,7 @@
 #include "backplane/graph/ops.h"
 #include "backplane/host_random.h"
 #include "graph_context.h"
+#include "thread_defaults.h"
 
 namespace backplane {
 
@@ -21,6 +22,7 @@ Tensor key_tensor(uint64_t seed) {
 
 /// Seed and offset of the default generator, i32[4].
 Variable& state() {
+  if (Variable* own = ThreadDefaults::random_key()) return *own;
   static auto* const variable = new Variable(key_tensor(kDefaultSeed), "random.key", false);
   return *variable;
 }

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <chrono>
 #include <cstring>
 #include <mutex>
 
@@ -12,6 +13,9 @@ namespace backplane::cuda {
 namespace {
 
 constexpr const char* kLibrary = "libnccl.so.2";
+/// ncclCommAbort frees what a call on its way in would still read. A call that has not come back after this time waits
+/// inside, which is what ncclCommAbort ends.
+constexpr auto kOnItsWay = std::chrono::milliseconds(200);
 
 struct Type {
   uint32_t dtype;
@@ -38,6 +42,7 @@ std::string load(const std::string& path, Nccl& api) {
   find(api.GetUniqueId, "ncclGetUniqueId");
   find(api.CommInitRank, "ncclCommInitRank");
   find(api.CommDestroy, "ncclCommDestroy");
+  find(api.CommAbort, "ncclCommAbort");
   find(api.AllReduce, "ncclAllReduce");
   find(api.Broadcast, "ncclBroadcast");
   find(api.AllGather, "ncclAllGather");
@@ -99,8 +104,36 @@ Group::Group(Device& device, const Nccl& nccl, const bp_group_id& id, uint32_t r
 }
 
 Group::~Group() {
+  if (aborted_) return;  // which has freed it
   const Current current(device_.context());
   nccl_.CommDestroy(comm_);
+}
+
+void Group::abort() noexcept {
+  std::unique_lock lock(mutex_);
+  if (aborted_) return;
+  aborted_ = true;
+  left_.wait_for(lock, kOnItsWay, [&] { return !inside_; });
+  lock.unlock();
+  const Current current(device_.context());
+  nccl_.CommAbort(comm_);
+}
+
+template <class F>
+void Group::submit(const char* name, F call) {
+  const auto go_on = [&] {
+    if (aborted_) throw sdk::Failure(BP_E_CANCELLED, "[collective] the group was given up");
+  };
+  std::unique_lock lock(mutex_);
+  go_on();
+  inside_ = true;
+  lock.unlock();
+  const int code = call();
+  lock.lock();
+  inside_ = false;
+  left_.notify_all();
+  go_on();
+  check_nccl(nccl_, code, name);
 }
 
 /// Addresses and NCCL's number of the dtype, for as long as the device's context is current.
@@ -138,24 +171,25 @@ Group::Call Group::prepare(Queue& queue, bp_view target, bp_view source, uint64_
 void Group::all_reduce(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype, uint32_t reduction) {
   const int op = number_of(reduction, dtype);
   const Call c = prepare(queue, target, source, count, {}, dtype);
-  check_nccl(nccl_, nccl_.AllReduce(c.source, c.target, count, c.type, op, comm_, c.stream), "ncclAllReduce");
+  submit("ncclAllReduce", [&] { return nccl_.AllReduce(c.source, c.target, count, c.type, op, comm_, c.stream); });
 }
 
 void Group::broadcast(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype, uint32_t root) {
   if (root >= ranks_) throw sdk::Failure(BP_E_INVALID_ARGUMENT, "[collective] the root is no rank of the group");
   const Call c = prepare(queue, target, rank_ == root ? source : target, count, {}, dtype);
-  check_nccl(nccl_, nccl_.Broadcast(c.source, c.target, count, c.type, static_cast<int>(root), comm_, c.stream), "ncclBroadcast");
+  const int from = static_cast<int>(root);
+  submit("ncclBroadcast", [&] { return nccl_.Broadcast(c.source, c.target, count, c.type, from, comm_, c.stream); });
 }
 
 void Group::all_gather(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype) {
   const Call c = prepare(queue, target, source, count, {ranks_, 1}, dtype);
-  check_nccl(nccl_, nccl_.AllGather(c.source, c.target, count, c.type, comm_, c.stream), "ncclAllGather");
+  submit("ncclAllGather", [&] { return nccl_.AllGather(c.source, c.target, count, c.type, comm_, c.stream); });
 }
 
 void Group::reduce_scatter(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype, uint32_t reduction) {
   const int op = number_of(reduction, dtype);
   const Call c = prepare(queue, target, source, count, {1, ranks_}, dtype);
-  check_nccl(nccl_, nccl_.ReduceScatter(c.source, c.target, count, c.type, op, comm_, c.stream), "ncclReduceScatter");
+  submit("ncclReduceScatter", [&] { return nccl_.ReduceScatter(c.source, c.target, count, c.type, op, comm_, c.stream); });
 }
 
 }  // namespace backplane::cuda

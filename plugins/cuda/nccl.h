@@ -5,6 +5,9 @@
 
 #include <cuda.h>
 
+#include <condition_variable>
+#include <mutex>
+
 #include "backplane/collective.h"
 #include "queue.h"
 
@@ -20,6 +23,7 @@ struct Nccl {
   int (*GetUniqueId)(NcclId* out) = nullptr;
   int (*CommInitRank)(NcclComm* out, int ranks, NcclId id, int rank) = nullptr;
   int (*CommDestroy)(NcclComm comm) = nullptr;
+  int (*CommAbort)(NcclComm comm) = nullptr;
   int (*AllReduce)(const void* source, void* target, size_t count, int type, int op, NcclComm, CUstream) = nullptr;
   int (*Broadcast)(const void* source, void* target, size_t count, int type, int root, NcclComm, CUstream) = nullptr;
   int (*AllGather)(const void* source, void* target, size_t count, int type, NcclComm, CUstream) = nullptr;
@@ -41,16 +45,23 @@ class Group {
   void broadcast(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype, uint32_t root);
   void all_gather(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype);
   void reduce_scatter(Queue& queue, bp_view target, bp_view source, uint64_t count, uint32_t dtype, uint32_t reduction);
+  void abort() noexcept;
 
  private:
   struct Call;
   struct Parts;
+  /// Makes a call of NCCL unless the group was given up, and notes that a thread is inside.
+  template <class F>
+  void submit(const char* name, F call);
   Call prepare(Queue& queue, bp_view target, bp_view source, uint64_t count, Parts parts, uint32_t dtype) const;
 
   Device& device_;
   const Nccl& nccl_;
   NcclComm comm_ = nullptr;
   uint32_t ranks_, rank_;
+  std::mutex mutex_;
+  std::condition_variable left_;
+  bool inside_ = false, aborted_ = false;
 };
 
 }  // namespace backplane::cuda

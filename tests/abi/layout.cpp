@@ -138,7 +138,7 @@ Layout layout_of(const std::string& header_path, Language language, const std::s
   const std::string base = work_dir + (c ? "/dump_c" : "/dump_cpp"), source = base + (c ? ".c" : ".cpp");
   write_file(source, dump_program(header_path, names_in(read_file(header_path))));
   const std::string command = std::string(c ? LAYOUT_C_COMPILER " -std=c11" : LAYOUT_CXX_COMPILER " -std=c++17") +
-                              " -w '" + source + "' -o '" + base + "' > '" + base + ".log' 2>&1 && '" + base +
+                              " -w -I '" ABI_INCLUDE_DIR "' '" + source + "' -o '" + base + "' > '" + base + ".log' 2>&1 && '" + base +
                               "' > '" + base + ".txt'";
   if (std::system(command.c_str()) != 0) throw std::runtime_error("does not compile: " + read_file(base + ".log"));
   return from_text(read_file(base + ".txt"));
@@ -182,7 +182,7 @@ Layout from_text(const std::string& text) {
 namespace {
 
 void compare_struct(const std::string& name, const Struct& before, const Struct& now, bool may_grow,
-                    std::vector<std::string>& broken) {
+                    const std::string& remedy, std::vector<std::string>& broken) {
   if (now.frozen != before.frozen) broken.push_back(name + " changed between [frozen] and [extensible]");
   std::map<std::string, Member> members;
   for (const Member& m : now.members) members[m.name] = m;
@@ -199,7 +199,7 @@ void compare_struct(const std::string& name, const Struct& before, const Struct&
   for (const auto& [added, m] : members) {
     if (before.frozen) broken.push_back(name + " is frozen and has a new member " + added);
     else if (m.offset < before.size) broken.push_back(name + "." + added + " was inserted, not appended");
-    else if (!may_grow) broken.push_back(name + "." + added + " is new: raise BP_ABI_MINOR");
+    else if (!may_grow) broken.push_back(name + "." + added + remedy);
   }
   if (members.empty() && now.size != before.size) broken.push_back(name + " has another size");
 }
@@ -213,10 +213,12 @@ std::vector<std::string> breaks(const Layout& recorded, const Layout& now) {
     return found == layout.values.end() ? -1 : found->second;
   };
   const bool may_grow = minor(now) > minor(recorded);
+  // An interface beside plugin.h has no number of its own to raise.
+  const std::string remedy = minor(recorded) >= 0 ? " is new: raise BP_ABI_MINOR" : " is new: record another version";
   for (const auto& [name, before] : recorded.structs) {
     const auto found = now.structs.find(name);
     if (found == now.structs.end()) broken.push_back(name + " is gone");
-    else compare_struct(name, before, found->second, may_grow, broken);
+    else compare_struct(name, before, found->second, may_grow, remedy, broken);
   }
   for (const auto& [name, value] : recorded.values) {
     const auto found = now.values.find(name);
@@ -224,10 +226,10 @@ std::vector<std::string> breaks(const Layout& recorded, const Layout& now) {
     else if (found->second != value && name != "BP_ABI_MINOR") broken.push_back(name + " has another value");
   }
   for (const auto& [name, s] : now.structs) {
-    if (!may_grow && recorded.structs.count(name) == 0) broken.push_back(name + " is new: raise BP_ABI_MINOR");
+    if (!may_grow && recorded.structs.count(name) == 0) broken.push_back(name + remedy);
   }
   for (const auto& [name, value] : now.values) {
-    if (!may_grow && recorded.values.count(name) == 0) broken.push_back(name + " is new: raise BP_ABI_MINOR");
+    if (!may_grow && recorded.values.count(name) == 0) broken.push_back(name + remedy);
   }
   return broken;
 }

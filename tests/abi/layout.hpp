@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The layout of a plugin.h as data: every struct with sizes and offsets of its members, every enum value.
+// The layout of plugin.h, or of an interface's header beside it, as data: every struct with sizes and offsets of its members, every enum value.
 //
 // Stages: read the header's text for names; write a C program that prints sizeof and offsetof of each; compile it with
 // the compiler of this build, as C or as C++, and run it; compare two layouts by the growth rules of the ABI.

@@ -19,6 +19,7 @@ std::string work_dir() {
   std::filesystem::create_directories(dir);
   return dir;
 }
+/// plugin.h's at 1.0, which the checks below are shown changes of.
 Layout recorded() {
   const Layout layout = from_text(read_file(ABI_SOURCE_DIR "/layout_1_0.txt"));
   if (layout.structs.size() < 30 || layout.values.count("BP_ABI_MINOR") == 0) throw std::runtime_error("no record");
@@ -43,9 +44,9 @@ TEST(AbiLayout, TheFrozenCopyIsThe10ThatWasRecorded) {
   EXPECT_EQ(to_text(frozen), to_text(recorded()));
 }
 
-TEST(AbiLayout, CrossesNoPaddingOrGap) {
-  // Each member starts where the one before ends: what -Wpadded promises, checked from the numbers.
-  for (const auto& [name, s] : recorded().structs) {
+/// Each member starts where the one before ends: what -Wpadded promises, checked from the numbers.
+void expect_no_gaps(const Layout& layout) {
+  for (const auto& [name, s] : layout.structs) {
     uint64_t end = 0;
     for (const Member& m : s.members) {
       EXPECT_EQ(m.offset, end) << name << "." << m.name;
@@ -54,6 +55,46 @@ TEST(AbiLayout, CrossesNoPaddingOrGap) {
     EXPECT_EQ(end, s.size) << name;
   }
 }
+
+TEST(AbiLayout, CrossesNoPaddingOrGap) { expect_no_gaps(recorded()); }
+
+/// An interface with a header of its own, and how much of it there is.
+struct Interface {
+  const char* name;
+  size_t structs, members;
+};
+void PrintTo(const Interface& interface, std::ostream* out) { *out << interface.name; }
+class InterfaceLayout : public ::testing::TestWithParam<Interface> {
+ protected:
+  std::string header_ = std::string(ABI_INCLUDE_DIR "/backplane/") + GetParam().name + ".h";
+  Layout record_ = from_text(read_file(std::string(ABI_SOURCE_DIR "/layout_") + GetParam().name + "_1_0.txt"));
+};
+
+TEST_P(InterfaceLayout, IsWhatWasRecordedFor10) {
+  const Layout now = layout_of(header_, Language::c11, work_dir());
+  write_file(work_dir() + "/layout_now.txt", to_text(now));  // what to record when a version is released
+  EXPECT_THAT(breaks(record_, now), IsEmpty());
+  EXPECT_EQ(to_text(now), to_text(layout_of(header_, Language::cpp17, work_dir())));
+  size_t members = 0;
+  for (const auto& [name, s] : record_.structs) members += s.members.size();
+  EXPECT_EQ(record_.structs.size(), GetParam().structs);
+  EXPECT_EQ(members, GetParam().members);
+  expect_no_gaps(record_);
+}
+
+TEST_P(InterfaceLayout, DoesNotGrowUnrecorded) {
+  std::string header = read_file(header_);
+  const std::string end = std::string("} bp_") + GetParam().name + "_api;";
+  const size_t at = header.find(end);
+  ASSERT_NE(at, std::string::npos);
+  const std::string path = work_dir() + "/" + GetParam().name + ".h";
+  write_file(path, header.insert(at, "  void (*later)(void);\n"));
+  EXPECT_THAT(breaks(record_, layout_of(path, Language::c11, work_dir())),
+              ElementsAre(std::string("bp_") + GetParam().name + "_api.later is new: record another version"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Abi, InterfaceLayout, ::testing::Values(Interface{"collective", 2, 11}, Interface{"peer", 1, 3}),
+                         [](const auto& test) { return test.param.name; });
 
 /// The breaks found in plugin.h after `before` was replaced by `after`.
 std::vector<std::string> breaks_after(const std::string& before, const std::string& after, bool raise_minor = false) {

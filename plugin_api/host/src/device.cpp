@@ -60,6 +60,10 @@ Device::~Device() {
 const std::string& Device::plugin_name() const { return plugin_->name; }
 const std::string& Device::plugin_build_id() const { return plugin_->build_id; }
 const std::filesystem::path& Device::plugin_path() const { return plugin_->path; }
+const bp_collective_api* Device::collective() const {
+  const bp_collective_api& table = plugin_->tables.collective;
+  return table.size != 0 ? &table : nullptr;
+}
 
 Buffer Device::alloc(uint64_t bytes, uint32_t kind) {
   bp_error error = make_error();

@@ -66,6 +66,12 @@ constexpr Slot kInteropSlots[] = {
 };
 constexpr Slot kTelemetrySlots[] = {SLOT(bp_telemetry_api, sample, true)};
 constexpr Slot kPeerSlots[] = {SLOT(bp_peer_api, copy, true)};
+constexpr Slot kCollectiveSlots[] = {
+    SLOT(bp_collective_api, make_id, true),    SLOT(bp_collective_api, join, true),
+    SLOT(bp_collective_api, leave, true),      SLOT(bp_collective_api, all_reduce, true),
+    SLOT(bp_collective_api, broadcast, true),  SLOT(bp_collective_api, all_gather, true),
+    SLOT(bp_collective_api, reduce_scatter, true), SLOT(bp_collective_api, abort, true),
+};
 #undef SLOT
 
 void check_alignment(const void* table, const std::string& what) {
@@ -203,6 +209,7 @@ InterfaceTables check_interfaces(const bp_plugin_api& api, bp_plugin* instance) 
   fetch(api, instance, BP_INTERFACE_INTEROP, false, out.interop, kInteropSlots);
   fetch(api, instance, BP_INTERFACE_TELEMETRY, false, out.telemetry, kTelemetrySlots);
   fetch(api, instance, BP_INTERFACE_PEER, false, out.peer, kPeerSlots);
+  fetch(api, instance, BP_INTERFACE_COLLECTIVE, false, out.collective, kCollectiveSlots);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "backplane/collective.h"
 #include "backplane/peer.h"
 #include "backplane/plugin.h"
 
@@ -26,6 +27,7 @@ struct InterfaceTables {
   bp_interop_api interop{};
   bp_telemetry_api telemetry{};
   bp_peer_api peer{};
+  bp_collective_api collective{};
 };
 InterfaceTables check_interfaces(const bp_plugin_api& api, bp_plugin* instance);
 

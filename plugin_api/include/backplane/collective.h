@@ -46,6 +46,10 @@ typedef struct bp_collective_api { /* [extensible] */
   /* target[i] = the reduction of all ranks' source[own rank * count + i]. */
   bp_status (*reduce_scatter)(bp_queue* queue, bp_group* group, bp_view target, bp_view source, uint64_t count,
                               uint32_t dtype, uint32_t reduction, bp_error* error);
+
+  /* Gives the group up, because another rank will not make its calls: what waits for it, in the queue or in a call on
+   * another thread, ends soon. What it was to write is undefined, and every later call but leave() is refused. [any] */
+  void (*abort)(bp_group* group);
 } bp_collective_api;
 
 #define BP_INTERFACE_COLLECTIVE "bp.collective"

@@ -44,6 +44,7 @@ struct Ranks {
   std::mutex mutex;
   std::condition_variable changed;
   size_t joined = 0;
+  std::vector<bool> aborted;  ///< by rank
   std::map<uint64_t, std::shared_ptr<Round>> rounds;
 };
 
@@ -112,23 +113,28 @@ struct Comm {
   size_t count, rank;
   uint64_t calls = 0;
 
+  /// While it waits, another thread may abort and so delete this.
   int call(Round&& wanted, const void* source, void* target, void* stream) {
     if ((wanted.type == 6 || wanted.type == 9) && (wanted.what == What::all_reduce || wanted.what == What::reduce_scatter)) {
       return kInvalidArgument;
     }
-    std::unique_lock lock(ranks->mutex);
-    std::shared_ptr<Round>& round = ranks->rounds[calls++];
-    if (round == nullptr) {
-      round = std::make_shared<Round>(std::move(wanted));
-      round->parts.resize(count);
-    } else if (!round->same(wanted)) {
+    const std::shared_ptr<Ranks> all = ranks;
+    const size_t own = rank, wait_for = count;
+    std::unique_lock lock(all->mutex);
+    std::shared_ptr<Round>& made = all->rounds[calls++];
+    if (made == nullptr) {
+      made = std::make_shared<Round>(std::move(wanted));
+      made->parts.resize(count);
+    } else if (!made->same(wanted)) {
       return kInvalidArgument;
     }
-    round->parts[rank] = {static_cast<const char*>(source), cuda_emulator_work_so_far(stream)};
+    const std::shared_ptr<Round> round = made;
+    round->parts[own] = {static_cast<const char*>(source), cuda_emulator_work_so_far(stream)};
     ++round->arrived;
-    ranks->changed.notify_all();
-    if (!ranks->changed.wait_for(lock, kPatience, [&] { return round->arrived == count; })) return kRemoteError;
-    cuda_emulator_enqueue(stream, [round = round, r = rank, target] { return run(*round, r, static_cast<char*>(target)); });
+    all->changed.notify_all();
+    const auto over = [&] { return all->aborted[own] || round->arrived == wait_for; };
+    if (!all->changed.wait_for(lock, kPatience, over) || all->aborted[own]) return kRemoteError;
+    cuda_emulator_enqueue(stream, [round, own, target] { return run(*round, own, static_cast<char*>(target)); });
     return 0;
   }
 };
@@ -157,6 +163,7 @@ int ncclCommInitRank(Comm** out, int count, Id id, int rank) {
   }
   std::unique_lock lock(ranks->mutex);
   ++ranks->joined;
+  ranks->aborted.resize(static_cast<size_t>(count));
   ranks->changed.notify_all();
   const auto wanted = static_cast<size_t>(count);
   if (!ranks->changed.wait_for(lock, kPatience, [&] { return ranks->joined >= wanted; })) return kRemoteError;
@@ -164,6 +171,14 @@ int ncclCommInitRank(Comm** out, int count, Id id, int rank) {
   return 0;
 }
 int ncclCommDestroy(Comm* comm) { delete comm; return 0; }
+int ncclCommAbort(Comm* comm) {
+  const std::shared_ptr<Ranks> ranks = comm->ranks;
+  const std::lock_guard lock(ranks->mutex);
+  ranks->aborted[comm->rank] = true;
+  ranks->changed.notify_all();
+  delete comm;
+  return 0;
+}
 
 int ncclAllReduce(const void* source, void* target, size_t count, int type, int op, Comm* comm, void* stream) {
   return comm->call({What::all_reduce, count, type, op, {}, 0, {}}, source, target, stream);

@@ -16,6 +16,7 @@
 
 #include "backplane/dlpack.h"
 #include "backplane/host/error.h"
+#include "backplane/collective.h"
 #include "backplane/peer.h"
 #include "backplane/plugin.h"
 
@@ -128,6 +129,8 @@ class Device : public std::enable_shared_from_this<Device> {
   const bp_peer_api* peer(const Device& source) const {
     return peer_.size != 0 && source.plugin_ == plugin_ ? &peer_ : nullptr;
   }
+  /// For groups of devices of this plugin; null when it makes none.
+  const bp_collective_api* collective() const;
   const bp_telemetry_api* telemetry() const { return telemetry_.size != 0 ? &telemetry_ : nullptr; }
 
   /// All throw Error.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of bp.collective for a plugin to give out as an extra_interface. The author's Device declares
 //
-//   using Group;                                                     // has the four calls as collective.h names them
+//   using Group;                                                     // has the four calls and abort() as collective.h names them
 //   bp_group_id make_group_id();
 //   std::unique_ptr<Group> join(const bp_group_id& id, uint32_t ranks, uint32_t rank);
 #pragma once
@@ -36,6 +36,9 @@ struct CollectiveThunks {
     });
   }
   static void leave(bp_group* group) noexcept { delete reinterpret_cast<Group*>(group); }
+  static void abort(bp_group* group) noexcept {
+    if (group != nullptr) reinterpret_cast<Group*>(group)->abort();
+  }
 
   /// The four calls differ in their name and their last arguments only.
   template <auto call, class... Arguments>
@@ -56,7 +59,8 @@ struct CollectiveThunks {
                                             run<&Group::all_reduce, uint32_t>,
                                             run<&Group::broadcast, uint32_t>,
                                             run<&Group::all_gather>,
-                                            run<&Group::reduce_scatter, uint32_t>};
+                                            run<&Group::reduce_scatter, uint32_t>,
+                                            abort};
 };
 
 }  // namespace backplane::sdk
