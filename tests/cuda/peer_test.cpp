@@ -2,7 +2,6 @@
 // Two GPUs: tensors go from one to the other without the host's memory, in order with the work of both.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <numeric>
 
 #include "backplane/backplane.h"
@@ -20,11 +19,6 @@ std::vector<float> numbers(size_t count) {
 
 class CudaPeers : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    setenv("BACKPLANE_CUDA_DRIVER", CUDA_EMULATOR, 1);
-    setenv("BACKPLANE_CUDA_NVRTC", NVRTC_EMULATOR, 1);
-    setenv("BACKPLANE_CUDA_CUBLASLT", CUBLASLT_EMULATOR, 1);
-  }
   void TearDown() override { cuda_emulator_reset(); }
   const Device first_{"cuda:0"}, second_{"cuda:1"};
   uint64_t before_ = cuda_emulator_peer_copies();

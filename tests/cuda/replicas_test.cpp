@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data-parallel training on two emulated GPUs when something breaks: NCCL is not there, a GPU is lost or out of memory in the
+// middle of a step, a rank never comes. Nothing waits for ever, and the reason is the one that was.
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "cuda/emulator/control.h"
+#include "parallel/replicas.h"
+
+namespace backplane::tests {
+namespace {
+
+using parallel::DataParallel;
+using parallel::Group;
+using parallel::Rank;
+using parallel::RankError;
+using parallel::Reduction;
+using testing::HasSubstr;
+
+class CudaReplicas : public testing::TestWithParam<Reduction> {
+ protected:
+  static std::vector<Device> gpus() { return {Device("cuda:0"), Device("cuda:1")}; }
+  void TearDown() override { cuda_emulator_reset(); }
+
+  /// What a step of training throws; it has come back long before NCCL's own patience ends.
+  static std::string failure_of(const std::function<void()>& step) {
+    const auto start = std::chrono::steady_clock::now();
+    std::string text = "nothing was thrown";
+    try {
+      step();
+    } catch (const RankError& error) {
+      text = error.what();
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
+    return text;
+  }
+};
+
+TEST_P(CudaReplicas, ARankThatThrowsWakesTheOneInTheExchange) {
+  Group group(gpus(), GetParam());
+  const auto work = [](Rank& rank) {
+    rank.all_reduce(ones({4}));
+    if (rank.index() == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));  // rank 0 waits inside by now
+      throw Error("[data] a bad sample");
+    }
+    rank.all_reduce(ones({4}));
+  };
+  EXPECT_EQ(failure_of([&] { group.run(work); }), "[parallel] rank 1 (cuda:1) failed: [data] a bad sample");
+  Group again(gpus(), GetParam());
+  again.run([](Rank& rank) { EXPECT_EQ(rank.all_reduce(ones({1})).item(), 2) << "the devices are as usable as before"; });
+}
+
+TEST_P(CudaReplicas, OutOfMemoryEndsTheTrainingAndLeavesTheGpus) {
+  set_default_device(Device("cuda:0"));
+  DataParallel training(gpus(), replicas_of(small_mlp, sgd()), {.reduction = GetParam(), .compiled = false});
+  const auto batch = make_batches(1, 8, kFeatures, kClasses, 2);
+  const auto step = [&] { training.step(tensors_of(batch[0], {kFeatures}, Device("cuda:0"))); };
+  step();
+  const std::string text = failure_of([&] {
+    training.group().run([](Rank& rank) {
+      if (rank.index() == 1) {
+        rank.device().synchronize();
+        cuda_emulator_fail("cuMemAlloc", 2, 0, -1);  // CUDA_ERROR_OUT_OF_MEMORY
+        zeros({64 << 20});                           // more than any pool has kept
+      }
+      rank.all_reduce(ones({4}));
+    });
+  });
+  cuda_emulator_reset();
+  EXPECT_THAT(text, HasSubstr("rank 1 (cuda:1) failed"));
+  EXPECT_THAT(text, HasSubstr("memory"));
+  EXPECT_EQ(failure_of(step), text) << "the training has ended";
+  for (const Device& each : gpus()) EXPECT_EQ((Tensor::from(std::vector<float>{2}, {1}, each) * 3).item(), 6);
+}
+
+TEST(CudaReplicasWithoutNccl, TheHostIsNamedNotTaken) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        setenv("BACKPLANE_CUDA_NCCL", "/no/such/libnccl.so.2", 1);
+        try {
+          Group group({Device("cuda:0"), Device("cuda:1")});
+        } catch (const Error& error) {
+          std::fprintf(stderr, "%s\n", error.what());
+          std::_Exit(0);
+        }
+        std::_Exit(1);
+      },
+      testing::ExitedWithCode(0), "no NCCL \\(libnccl.so.2\\)[^$]*ask for Reduction::host");
+}
+
+/// A process of its own: a GPU that is lost stays lost.
+TEST(CudaReplicasLost, TheLostGpuIsTheReason) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        DataParallel training({Device("cuda:0"), Device("cuda:1")}, replicas_of(small_mlp, sgd()), {.compiled = false});
+        const auto batch = make_batches(1, 8, kFeatures, kClasses, 2);
+        int steps = 0;
+        try {
+          for (; steps < 4; ++steps) {
+            if (steps == 2) {
+              training.group().run([](Rank& rank) {
+                if (rank.index() == 1) {
+                  cuda_emulator_fail("cuStreamSynchronize", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
+                  try {
+                    rank.device().synchronize();
+                  } catch (const Error&) {
+                    // The next step meets the lost device by itself.
+                  }
+                }
+              });
+            }
+            training.step(tensors_of(batch[0], {kFeatures}, Device("cuda:0"))).item();
+          }
+        } catch (const std::exception& error) {
+          std::fprintf(stderr, "after %d steps: %s\n", steps, error.what());
+          std::_Exit(0);
+        }
+        std::_Exit(1);
+      },
+      testing::ExitedWithCode(0), "after 2 steps: .*cuda:1.*CUDA_ERROR_ILLEGAL_ADDRESS");
+}
+
+INSTANTIATE_TEST_SUITE_P(By, CudaReplicas, testing::Values(Reduction::plugin, Reduction::host),
+                         [](const auto& test) { return std::string(parallel::to_string(test.param)); });
+
+}  // namespace
+}  // namespace backplane::tests
