@@ -5,6 +5,7 @@
 #include <backplane/io/safetensors.h>
 #include <backplane/nn.h>
 #include <backplane/optim.h>
+#include <backplane/parallel.h>
 
 #include <cmath>
 #include <cstdio>
