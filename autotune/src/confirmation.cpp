@@ -20,14 +20,17 @@ class Confirmation {
         lanes_.push_back({contestant, {}, true, true});
     }
     lanes_.push_back({rivals.baseline, {}, true, true});  // the twin
-    rounds_.aim(lanes_.size() * rules.wanted_confirm_rounds, rules.deadline_ns);
+    const double fit = rounds_.aim(lanes_.size() * rules.confirm_rounds, rules.deadline_ns) / lanes_.size();
+    planned_ = std::clamp(fit, 1.0 * rules.confirm_rounds, 1.0 * rules.max_confirm_rounds);
   }
 
   void run() {
     const size_t present = rivals_.present;
     bool time_left = true, settled = false;
     size_t winner = present;
-    for (uint32_t r = 1; r <= rules_.max_confirm_rounds && time_left && !settled; ++r) {
+    const auto planned = static_cast<uint32_t>(planned_);
+    for (uint32_t r = 1; r <= planned && time_left && !settled; ++r) {
+      if (r % rules_.confirm_block == 1) rounds_.tell("confirm", r - 1, planned);
       time_left = rounds_.round(lanes_, rules_.deadline_ns);
       for (const Lane& lane : lanes_) {
         if (!rounds_.alive(lane.contestant)) return keep_without(lane.contestant);
@@ -43,7 +46,7 @@ class Confirmation {
  private:
   Interval gain(size_t of, size_t over) const {
     const double z = rivals_.has_incumbent ? rules_.incumbent_z : rules_.confirm_z;
-    return trimmed_interval(ratios(lane_of(lanes_, over), lane_of(lanes_, of)), z);
+    return trimmed_interval(ratios(all_of(lanes_, over), all_of(lanes_, of)), z);
   }
   Interval twin() const {
     return trimmed_interval(ratios(lanes_.back(), lane_of(lanes_, rivals_.baseline)), 1.96);
@@ -52,7 +55,7 @@ class Confirmation {
   /// multiple testing procedure for clinical trials", 1979, only less so).
   double sureness() const {
     const auto looks = static_cast<double>(lanes_[0].logs.size());
-    return std::pow(static_cast<double>(rules_.max_confirm_rounds) / looks, 0.25);
+    return std::pow(planned_ / looks, 0.25);
   }
   /// What the twin shows is what a difference can come from without being one.
   bool accepts(const Interval& ci) const {
@@ -62,7 +65,7 @@ class Confirmation {
 
   /// For an interval narrow enough to tell the gain from the margin: its width shrinks with the root of the time.
   std::string time_needed(const Interval& won) const {
-    const double widths = won.half_width() / std::max(std::fabs(-won.mean - margin_), kFinest);
+    const double widths = won.half_width() / std::max(std::fabs(won.mean - margin_), kFinest);
     if (!(widths * widths < kMuch)) return "much more of it is needed in this noise";
     char text[64];
     std::snprintf(text, sizeof text, "%.1f x as much of it may do", std::max(widths * widths, kLeastMore));
@@ -101,6 +104,7 @@ class Confirmation {
   const Rules& rules_;
   const Rivals rivals_;
   const double margin_;
+  double planned_ = 0;  ///< rounds
   std::vector<Lane> lanes_;
 };
 

@@ -15,7 +15,7 @@ namespace backplane::autotune {
 namespace {
 
 constexpr int kMostLooks = 3;
-constexpr size_t kLooksWorth = 16;  // samples: first looks and their calibration leave most of the time to the race
+constexpr size_t kLooksWorth = 64;  // samples: first looks and their calibration leave most of the time to the race
 
 class Race {
  public:
@@ -34,12 +34,13 @@ class Race {
   Result run() {
     if (!first_looks()) return keep_present("no time for a first look at all variants", false);
     open_lanes();
-    const bool finished = eliminate_losers();
+    eliminate_losers();
     summarise();
     if (!rounds_.alive(present_)) return keep_present("", false);
     if (result_.rounds < 3) return keep_present("no time for a race", false);
-    const size_t pick = pick_of();
-    if (pick == present_) return keep_present(why_kept(), finished || result_.rounds >= rules_.min_rounds);
+    size_t pick = pick_of();
+    if (pick == present_ && result_.rounds >= rules_.min_rounds) pick = challenger();
+    if (pick == present_) return keep_present(why_kept(), result_.rounds >= rules_.min_rounds);
     confirm(rounds_, contestants_, rules_, {present_, pick, lanes_[leader_].contestant, baseline_, has_incumbent_});
     return std::move(result_);
   }
@@ -91,28 +92,27 @@ class Race {
     rounds_.aim(lanes_.size() * rules_.wanted_rounds, deadline_);
   }
 
-  /// False when time was up before that was done.
-  bool eliminate_losers() {
+  void eliminate_losers() {
     const double z = normal_quantile(rules_.error_rate / static_cast<double>(3 * lanes_.size()));
     for (uint32_t r = 1; r <= rules_.max_rounds; ++r) {
-      if (r > rules_.min_rounds && live(lanes_).size() < 3) return true;  // the baseline and its twin are alone
-      if (!rounds_.round(lanes_, deadline_)) return false;
-      if (live(lanes_).empty()) return true;  // all have failed
-      course_.on_round(r, rules_.max_rounds);
-      if (r >= 3 && (r <= 16 || r % 4 == 0) && judge(r, z)) return true;
+      if (r > rules_.min_rounds && live(lanes_).size() < 3) return;  // the baseline and its twin are alone
+      if (!rounds_.round(lanes_, deadline_)) return;
+      if (live(lanes_).empty()) return;  // all have failed
+      course_.on_round("race", r, rules_.max_rounds);
+      if (r >= 3 && (r <= 16 || r % 4 == 0) && judge(r, z)) return;
     }
-    return true;
   }
 
   /// Removes losers; true when nothing is left to find out.
   bool judge(uint32_t r, double z) {
     leader_ = leader_of(lanes_, twin_);
+    const Lane leader = all_of(lanes_, lanes_[leader_].contestant);
     bool settled = true;
     std::vector<std::pair<double, size_t>> undecided;
     for (size_t i : live(lanes_)) {
       Lane& lane = lanes_[i];
       if (i == leader_ || i == twin_) continue;
-      const std::vector<double> d = ratios(lane, lanes_[leader_]);
+      const std::vector<double> d = ratios(all_of(lanes_, lane.contestant), leader);
       const Interval ci = trimmed_interval(d, z);
       const bool worse = r >= rules_.min_rounds && ci.low > 0 && ci.mean > rules_.delta;
       // Three spikes in five rounds happen; the best of five rounds tells them from a slow variant.
@@ -132,6 +132,8 @@ class Race {
       for (size_t k = (undecided.size() + 1) / 2; k < undecided.size(); ++k)
         eliminate(lanes_[undecided[k].second], undecided[k].first);
     }
+    // Two are left: the confirmation tells them apart, and only its samples count for that.
+    if (r >= 8 && live(lanes_).size() <= (lanes_[twin_].live ? 3 : 2)) return true;
     return settled && r >= rules_.min_rounds;
   }
   void eliminate(Lane& lane, double mean) {
@@ -174,9 +176,24 @@ class Race {
     });
   }
 
+  /// In noise the present choice may look equal to the best without being so: whoever may still be faster by more than
+  /// the margin gets its chance in the confirmation. The present choice itself where there is nobody.
+  size_t challenger() const {
+    const Lane present = all_of(lanes_, present_);
+    size_t best = present_;
+    double most = -std::numeric_limits<double>::infinity();
+    for (size_t i : live(lanes_)) {
+      if (lanes_[i].contestant == present_ || i == twin_) continue;
+      const Interval gain = trimmed_interval(ratios(present, all_of(lanes_, lanes_[i].contestant)), rules_.chance_z);
+      if (gain.high > std::log1p(rules_.margin) && gain.mean > most) best = lanes_[i].contestant, most = gain.mean;
+    }
+    return best;
+  }
+
   std::string why_kept() const {
-    if (has_incumbent_) return "chosen before, and no other is more than " + percent(rules_.delta) + " faster";
-    return contestants_.size() == 1 ? "the only one" : "none is more than " + percent(rules_.delta) + " faster";
+    if (contestants_.size() == 1) return "the only one";
+    return (has_incumbent_ ? "chosen before, and no other is more than " : "none is more than ") +
+           percent(std::log1p(rules_.margin)) + " faster";
   }
   Result keep_present(std::string why, bool decided) {
     size_t chosen = present_;

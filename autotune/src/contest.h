@@ -8,6 +8,7 @@
 // twin of the baseline takes part throughout and shows what the noise alone does. It does not check results.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -44,10 +45,18 @@ class Course {
   /// Launches contestant i often enough for one sample, if that fits before `deadline_ns`.
   virtual Sample sample(size_t i, int64_t deadline_ns) = 0;
   virtual int64_t now_ns() = 0;
+  /// Smallest difference of times that means something.
+  virtual double resolution_ns() const { return 0; }
   /// From now on a sample should take about so long, where launches are shorter than that.
   virtual void aim(double /*sample_ns*/) {}
-  virtual void on_round(uint32_t /*done*/, uint32_t /*of*/) {}
+  virtual void on_round(const char* /*stage*/, uint32_t /*done*/, uint32_t /*of*/) {}
 };
+
+/// How long a sample should be where there is time for so many of them. Launches right after a pause are not like those
+/// that follow: on PoCL samples of 100 us chose a variant that takes 16 % longer in 7 of 8 tunings of one product,
+/// samples of 500 us in none (docs/results/2026-11-21-tuning.md). 20 steps of the clock, or where there is no time for
+/// an eighth as many samples of that length fewer, down to 5.
+double sample_length(double left_ns, size_t samples, double resolution_ns);
 
 struct Rules {
   double hopeless = 2.0;     ///< x the best at first sight: out (never the baseline or the incumbent)
@@ -56,16 +65,18 @@ struct Rules {
   double margin = 0.02;      ///< a gain has to be larger to displace the present choice
   double negligible = 0.05;  ///< out of time, and no gain can be larger: that is a decision
   uint32_t min_rounds = 4, max_rounds = 96;
-  uint32_t confirm_block = 8, max_confirm_rounds = 128;
+  uint32_t confirm_block = 8;
+  uint32_t confirm_rounds = 96, max_confirm_rounds = 256;  ///< the first are enough; more where there is time
   double error_rate = 0.02;  ///< of the eliminations of one race, all together
-  double confirm_z = 2.33;
+  double confirm_z = 2.5;
+  double chance_z = 1.96;    ///< of an interval that says who may be faster than a present choice that looks best
   /// A present choice that was measured before is evidence, too: it leaves only when the whole interval of the gain,
   /// this wide, lies beyond the margin.
   double incumbent_z = 3;
   double looks_share = 0.6;  ///< of the time until the deadline, at most: for first looks at all contestants
   double race_share = 0.4;   ///< of what is left then: confirmation has the rest
   /// For so many rounds of all that are left there should be time: more samples are worth more than longer ones.
-  uint32_t wanted_rounds = 64, wanted_confirm_rounds = 96;
+  uint32_t wanted_rounds = 64;
   uint64_t seed = 1;
   int64_t deadline_ns = std::numeric_limits<int64_t>::max();
 };

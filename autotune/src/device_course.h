@@ -14,9 +14,6 @@ namespace backplane::autotune {
 
 class DeviceCourse final : public Course {
  public:
-  /// Launches right after a pause are not like those that follow: on PoCL samples of 100 us chose a variant that takes
-  /// 16 % longer in 7 of 8 tunings of one product, samples of 500 us in none (docs/results/2026-11-21-tuning.md).
-  static constexpr double kShortestSampleNs = 100'000, kLongestSampleNs = 500'000;
   struct Entry {
     std::shared_ptr<host::Kernel> kernel;
     double ns = 0;          ///< of one launch, by the last look at it
@@ -29,8 +26,9 @@ class DeviceCourse final : public Course {
   void warm_up(size_t i, int64_t deadline_ns);
   Sample sample(size_t i, int64_t deadline_ns) override;
   int64_t now_ns() override { return now_(); }
+  double resolution_ns() const override { return rig_.resolution_ns(); }
   void aim(double sample_ns) override;
-  void on_round(uint32_t done, uint32_t of) override;
+  void on_round(const char* stage, uint32_t done, uint32_t of) override;
   /// A launch did not end: the rig is of no use any more.
   bool hung() const { return hung_; }
   bool lost() const { return lost_; }
@@ -38,15 +36,15 @@ class DeviceCourse final : public Course {
  private:
   bool fits(double ns, int64_t deadline_ns) const;
   bool calibrate(Entry& entry, int64_t deadline_ns);
-  double wanted_ns() const;  ///< of a sample
   uint32_t launches_of(double launch_ns) const;
+  uint32_t lead_of(const Entry& entry) const;
   double distorted(size_t i, double ns) const;
 
   Rig& rig_;
   std::vector<Entry> entries_;
   const Request& request_;
   std::function<int64_t()> now_;
-  double aim_ns_ = kShortestSampleNs;
+  double sample_ns_ = sample_length(0, 1, resolution_ns());
   bool hung_ = false, lost_ = false;
 };
 

@@ -53,8 +53,9 @@ class Rig {
   /// Throws when anything but outputs and workspace was written since reset().
   void check_surroundings(const Problem& problem);
   std::vector<Memory> outputs(const Problem& problem);
-  /// Nanoseconds for `launches` launches in a row, by the device's clock where it has one.
-  double time(const host::Kernel& kernel, uint32_t launches);
+  /// Nanoseconds for `launches` launches in a row, by the device's clock where it has one. `lead` launches go before
+  /// them and do not count: they wake the device and fill its caches.
+  double time(const host::Kernel& kernel, uint32_t launches, uint32_t lead = 0);
   /// Smallest difference of times that means something.
   double resolution_ns() const { return resolution_ns_; }
   /// Bytes that this process holds on the device; 0 where the plugin does not say.

@@ -9,6 +9,13 @@
 
 namespace backplane::autotune {
 
+double sample_length(double left_ns, size_t samples, double resolution_ns) {
+  constexpr double kShortestNs = 100'000, kLongestNs = 1'000'000, kFewestTicks = 5, kTicks = 20, kFewer = 8;
+  const double each = left_ns / static_cast<double>(samples);
+  const double ticks = std::clamp(kFewer * each / std::max(resolution_ns, 1e-3), kFewestTicks, kTicks);
+  return std::max(std::clamp(each, kShortestNs, kLongestNs), ticks * resolution_ns);
+}
+
 std::string percent(double log_ratio) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f %%", std::fabs(std::expm1(log_ratio)) * 100);

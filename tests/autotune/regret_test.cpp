@@ -147,13 +147,13 @@ TEST(Budget, IsOverrunByNoMoreThanOneLaunch) {
 }
 
 /// With the usual half second (less the last check), launches below 1 ms and up to 24 variants: most races need a part of
-/// it, and nearly all end with a decision.
+/// it, and nearly all end with a decision, which is as good as one that had plenty of time.
 TEST(Budget, OfHalfASecondIsEnoughForShortKernels) {
   constexpr int64_t kBudget = 450'000'000;
   for (const Noise& noise : noises()) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, noise.name);
     std::mt19937_64 engine(42);
-    std::vector<double> ms;
+    std::vector<double> ms, regrets;
     int undecided = 0;
     for (uint64_t i = 0; i < kInstances; ++i) {
       Instance instance = make_instance(engine);
@@ -162,15 +162,19 @@ TEST(Budget, OfHalfASecondIsEnoughForShortKernels) {
       autotune::Rules rules;
       rules.seed = i;
       rules.deadline_ns = kBudget;
-      undecided += !autotune::race(course, contestants_of(instance), rules).decided;
+      const autotune::Result result = autotune::race(course, contestants_of(instance), rules);
+      undecided += !result.decided;
+      regrets.push_back(100 * (instance.ns[result.chosen] / instance.best() - 1));
       ms.push_back(static_cast<double>(course.now_ns()) * 1e-6);
     }
     std::sort(ms.begin(), ms.end());
-    std::printf("%-16s median %.0f ms, p95 %.0f ms; %.1f %% undecided\n", noise.name, ms[kInstances / 2],
-                ms[kInstances * 95 / 100], percent(undecided));
-    EXPECT_LE(ms[kInstances / 2], 300);
-    // Samples of 4 ms for each of 24 variants: that timer needs more.
-    EXPECT_TRUE(percent(undecided) <= 5 || noise.granularity > 1e5) << percent(undecided);
+    std::sort(regrets.begin(), regrets.end());
+    std::printf("%-16s median %.0f ms, p95 %.0f ms; %.1f %% undecided; regret p95 %.1f %%, max %.1f %%\n", noise.name,
+                ms[kInstances / 2], ms[kInstances * 95 / 100], percent(undecided), regrets[kInstances * 95 / 100],
+                regrets.back());
+    EXPECT_LE(ms[kInstances / 2], noise.granularity > 1e5 ? 350 : 300);  // samples of 1 to 4 ms for 24 variants
+    EXPECT_LE(percent(undecided), 5);
+    EXPECT_LE(regrets[kInstances * 95 / 100], 3);
   }
 }
 

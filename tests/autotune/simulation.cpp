@@ -10,8 +10,7 @@ namespace backplane::test {
 
 autotune::Course::Sample SimulatedCourse::sample(size_t i, int64_t deadline_ns) {
   using autotune::Verdict;
-  const double wanted = std::max(1e5, 20 * noise_.noise().granularity);
-  const double batch = std::clamp(std::ceil(wanted / instance_.ns[i]), 1.0, 4096.0);
+  const double batch = std::clamp(std::ceil(sample_ns_ / instance_.ns[i]), 1.0, 4096.0);
   if (clock_ + batch * instance_.ns[i] > static_cast<double>(deadline_ns))
     return {State::no_time, 0, Verdict::over_budget, {}};
   const double start = clock_;

@@ -4,6 +4,7 @@
 // the plugin virtual_clock shows the same to the whole tuner.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -20,11 +21,13 @@ class SimulatedCourse final : public autotune::Course {
       : instance_(instance), noise_(noise, seed) {}
   Sample sample(size_t i, int64_t deadline_ns) override;
   int64_t now_ns() override { return static_cast<int64_t>(clock_); }
+  double resolution_ns() const override { return noise_.noise().granularity; }
+  void aim(double sample_ns) override { sample_ns_ = sample_ns; }
 
  private:
   const Instance& instance_;
   NoiseSource noise_;
-  double clock_ = 0;
+  double clock_ = 0, sample_ns_ = std::max(1e5, 20 * resolution_ns());
 };
 
 std::vector<autotune::Contestant> contestants_of(const Instance& instance, size_t incumbent = SIZE_MAX);
