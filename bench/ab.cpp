@@ -2,20 +2,19 @@
 #include "ab.h"
 
 #include <CLI/CLI.hpp>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <filesystem>
+#include <future>
 #include <iostream>
 #include <set>
 
 #include "backplane/graph/types.h"
+#include "backplane/host/child_process.h"
 #include "busy.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
@@ -33,7 +32,7 @@ using report::Verdict;
 
 constexpr int kFirstRounds = 6;   // of all rows; then of those that are not decided
 constexpr int kNextRounds = 2;    // until they are compared again
-constexpr double kLeastSliceS = 1.5;
+constexpr double kLeastSliceS = 2;
 
 struct Options {
   std::string a, b, output = "backplane-ab", slow_b, fail_on;
@@ -50,7 +49,7 @@ void parse(CLI::App& app, std::vector<std::string> arguments, Options& o) {
   app.add_option("--a", o.a, "Build tree, or installation, of the old version")->required();
   app.add_option("--b", o.b, "Of the new one")->required();
   app.add_option("--rounds", o.rounds, "At the most")->capture_default_str()->check(CLI::Range(kFirstRounds, 1000));
-  app.add_option("--slice", slice, "Time for one run of all rows (default: 8s)");
+  app.add_option("--slice", slice, "Time for all rows in one round, of each build (default: 8s)");
   app.add_option("--budget", budget, "Time for all: no round begins later");
   app.add_option("--output", o.output, "Folder of the runs")->capture_default_str();
   app.add_option("--slow-b", o.slow_b, "PATTERN=1.1: B repeats calls of these rows, to see what is noticed");
@@ -84,25 +83,16 @@ std::string pattern_for(const std::set<std::string>& rows) {
   return pattern.empty() ? "" : pattern + ")$";
 }
 
-void run(const std::vector<std::string>& words, const fs::path& log) {
-  std::vector<char*> argv;
-  for (const std::string& each : words) argv.push_back(const_cast<char*>(each.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  int status = 0;
-  if (error == 0) {
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-  }
-  if (cli::interrupted()) throw cli::CommandError(cli::ExitCode::interrupted, "[bench] interrupted");
-  if (error != 0 || status != 0)
-    throw cli::CommandError(cli::ExitCode::failure, "[bench] " + words[0] + " failed / see " + log.string());
+void run(const fs::path& program, std::vector<std::string> arguments, const fs::path& log) {
+  const host::ChildRun run = host::run_child({.executable = program,
+                                              .arguments = std::move(arguments),
+                                              .limit = std::nullopt,
+                                              .output_file = log,
+                                              .cancelled = &cli::interrupted()});
+  if (run.cancelled) throw cli::CommandError(cli::ExitCode::interrupted, "[bench] interrupted");
+  if (!run.trouble.empty()) throw cli::CommandError(cli::ExitCode::failure, "[bench] " + run.trouble);
+  if (run.exit_code != 0)
+    throw cli::CommandError(cli::ExitCode::failure, "[bench] " + program.string() + " failed / see " + log.string());
 }
 
 class Duel {
@@ -111,10 +101,11 @@ class Duel {
 
   int fight() {
     fs::create_directories(o_.output);
-    Comparison comparison;
     const int64_t start = now_ns();
     const auto in_time = [&] { return static_cast<double>(now_ns() - start) * 1e-9 < o_.budget_s; };
-    for (int looks = 1; rounds_ < o_.rounds && in_time(); ++looks) {
+    look();
+    Comparison comparison;
+    for (int looks = 1; rounds_ < o_.rounds && in_time() && !open_.empty(); ++looks) {
       const int until = std::min(o_.rounds, looks == 1 ? kFirstRounds : rounds_ + kNextRounds);
       while (rounds_ < until && in_time()) round();
       comparison = report::compare_paired(before_, after_, looks);
@@ -123,34 +114,62 @@ class Duel {
         if (pair.verdict == Verdict::ambiguous) open_.insert(identity(*pair.after));
       }
       fmt::print(stderr, "{} rounds: {} of {} rows are not decided\n", rounds_, open_.size(), comparison.pairs.size());
-      if (open_.empty()) break;
     }
     print(comparison, std::cout);
     return judged(comparison, o_.fail_on.empty() ? INFINITY : report::share_of(o_.fail_on), std::cout);
   }
 
  private:
-  /// The one that begins changes: whoever comes second finds another machine.
-  void round() {
-    for (const bool second : {rounds_ % 2 == 1, rounds_ % 2 == 0}) {
-      const fs::path folder = fs::path(o_.output) / fmt::format("{}{}", second ? "b" : "a", rounds_ + 1);
-      const double part = before_.empty() || open_.empty() ? 1
-                          : static_cast<double>(open_.size()) / static_cast<double>(before_[0].rows.size());
-      std::vector<std::string> words = {program_of(second ? o_.b : o_.a).string()};
-      words.insert(words.end(), o_.rows.begin(), o_.rows.end());
-      words.insert(words.end(), {"--no-ceilings", "--output", folder.string(), "--budget",
-                                 fmt::format("{:.1f}s", std::max(kLeastSliceS, o_.slice_s * part))});
-      if (!open_.empty()) words.insert(words.end(), {"--filter", pattern_for(open_)});
-      if (second && !o_.slow_b.empty()) words.insert(words.end(), {"--slow", o_.slow_b});
-      run(words, fs::path(o_.output) / (folder.filename().string() + ".log"));
-      (second ? after_ : before_).push_back(report::read_run((folder / "results.json").string()));
+  /// One after the other: kernels are compiled, and then it is known which rows both have.
+  void look() {
+    for (const bool second : {false, true}) run(program(second), arguments(second), log(second));
+    std::set<std::string> of_a;
+    for (const bool second : {false, true}) {
+      for (const report::Row& row : result(second).rows) {
+        if (!row.median_ns) continue;
+        if (!second) of_a.insert(identity(row));
+        else if (of_a.contains(identity(row))) open_.insert(identity(row));
+      }
     }
+    rows_ = open_.size();
+    if (rows_ == 0) throw Error("[bench] the two builds have no row in common that has a time / see " + o_.output);
+  }
+
+  /// Both at once. Who begins changes: the second is started with the other's number.
+  void round() {
     ++rounds_;
+    const fs::path turns = fs::path(o_.output) / "turns";
+    fs::remove(turns);
+    std::array<std::future<void>, 2> sides;
+    for (const bool second : {false, true}) {
+      std::vector<std::string> words = arguments(second);
+      words.insert(words.end(), {"--turns", fmt::format("{}:{}", turns.string(), (rounds_ + second) % 2)});
+      sides[second] = std::async(std::launch::async, run, program(second), std::move(words), log(second));
+    }
+    for (std::future<void>& side : sides) side.wait();
+    for (std::future<void>& side : sides) side.get();
+    before_.push_back(result(false)), after_.push_back(result(true));
+  }
+
+  fs::path program(bool second) const { return program_of(second ? o_.b : o_.a); }
+  fs::path folder(bool second) const { return fs::path(o_.output) / fmt::format("{}{}", second ? "b" : "a", rounds_); }
+  fs::path log(bool second) const { return folder(second).string() + ".log"; }
+  report::Run result(bool second) const { return report::read_run((folder(second) / "results.json").string()); }
+
+  std::vector<std::string> arguments(bool second) const {
+    std::vector<std::string> words = o_.rows;
+    const double part = rows_ == 0 ? 1 : static_cast<double>(open_.size()) / static_cast<double>(rows_);
+    words.insert(words.end(), {"--no-ceilings", "--output", folder(second).string(), "--budget",
+                               fmt::format("{:.1f}s", std::max(kLeastSliceS, 2 * o_.slice_s * part))});
+    if (!open_.empty()) words.insert(words.end(), {"--filter", pattern_for(open_)});
+    if (second && !o_.slow_b.empty()) words.insert(words.end(), {"--slow", o_.slow_b});
+    return words;
   }
 
   Options o_;
   std::vector<report::Run> before_, after_;
   std::set<std::string> open_;  ///< rows to measure; empty: all
+  size_t rows_ = 0;             ///< of both
   int rounds_ = 0;
 };
 

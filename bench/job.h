@@ -14,6 +14,8 @@
 
 namespace backplane::bench {
 
+class Turns;
+
 /// The device cannot be used any more; nothing of it is tried again.
 struct DeviceLost : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -28,6 +30,7 @@ struct Allowance {
   std::vector<autotune::Failure> deaths;  ///< of earlier processes at this job, nobody knows by which variant
   std::map<std::string, autotune::Failure> deadly;  ///< variants that took a process down
   double repeat = 1;  ///< Contestant::repeat of what is ours
+  Turns* turns = nullptr;  ///< with another process, while something is timed
 };
 
 class Job {

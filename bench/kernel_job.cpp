@@ -236,7 +236,10 @@ void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr
     contestants.push_back(each.call->contestant());
   }
   Attempt::shared().at_variant("");
-  const Measurement m = measure(contestants, {.budget_s = allowance.measure_s, .cores = allowance.cores});
+  const Measurement m = measure(contestants, {.budget_s = allowance.measure_s,
+                                              .cores = allowance.cores,
+                                              .turns = allowance.turns,
+                                              .name = report::identity(rows_[0]) + host::join(names, ",")});
   for (Row& row : rows_) {
     if (row.choice == Choice::peer && !row.median_ns) fill_peer(row, contenders);
     if (row.status != Status::measured || row.median_ns) continue;

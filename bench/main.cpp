@@ -43,6 +43,7 @@ void add_sweep(CLI::App& app, SweepOptions& o, std::string& budget, std::string&
         ->delimiter(',');
   }
   app.add_option("--slow", o.slow, "PATTERN=1.1: repeat calls of these rows, to see what compare notices");
+  app.add_option("--turns", o.turns)->group("");  // backplane bench ab
   app.add_flag("--resume", o.resume, "Go on where a sweep into that folder stopped");
   app.add_flag("--list", o.list, "List the rows, measure nothing");
   app.add_flag("!--no-ceilings", o.ceilings, "Leave out ceilings and shares of the roofline");

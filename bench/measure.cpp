@@ -5,51 +5,18 @@
 #include <cmath>
 #include <numeric>
 #include <random>
-#include <thread>
 
 #include "busy.h"
+#include "core_clock.h"
+#include "turns.h"
 
 namespace backplane::bench {
 
 namespace {
 
 constexpr int64_t kWindowNs = 250'000'000;
-
-/// Nanoseconds of a chain of dependent additions: core clock and nothing else.
-double chain_ns() {
-  constexpr int kLength = 100'000;
-  uint64_t x = 1;
-  const int64_t start = now_ns();
-  for (int i = 0; i < kLength; ++i) asm volatile("add $1, %0" : "+r"(x));
-  return static_cast<double>(now_ns() - start);
-}
-
-/// The slowest core's chain; the threads run at the same time, so that each needs a core of its own.
-double slowest_chain_ns(int cores) {
-  std::vector<double> times(static_cast<size_t>(cores));
-  std::vector<std::thread> threads;
-  for (int i = 1; i < cores; ++i) threads.emplace_back([&times, i] { times[static_cast<size_t>(i)] = chain_ns(); });
-  times[0] = chain_ns();
-  for (std::thread& thread : threads) thread.join();
-  return *std::max_element(times.begin(), times.end());
-}
-
-class Clock {
- public:
-  explicit Clock(int cores) : cores_(cores) {
-    for (int i = 0; i < 20; ++i) best_ = std::min(best_, chain_ns());
-  }
-  /// Every core runs at full speed.
-  bool is_full() {
-    const double ns = slowest_chain_ns(cores_);
-    best_ = std::min(best_, ns);
-    return ns * 0.93 <= best_;
-  }
-
- private:
-  int cores_;
-  double best_ = 1e18;
-};
+constexpr int64_t kTurnNs = 25'000'000;  // a window where two processes take turns
+constexpr int64_t kFewestTurns = 4, kMostTurns = 40;
 
 /// Of all the calls together.
 struct Timing {
@@ -91,6 +58,24 @@ int64_t calls_per_sample(const Contestant& contestant, int64_t sample_ns) {
   }
 }
 
+std::vector<int64_t> calls_of_all(const std::vector<Contestant>& contestants, int64_t sample_ns) {
+  std::vector<int64_t> counts;
+  for (const Contestant& each : contestants) counts.push_back(calls_per_sample(each, sample_ns));
+  return counts;
+}
+
+/// The same number for both processes; where there are several, a tenth more is a whole number, too.
+std::vector<int64_t> agreed_calls(const std::vector<Contestant>& contestants, const Options& options) {
+  return options.turns->agreed([&] {
+    std::vector<int64_t> counts;
+    for (const Contestant& each : contestants) {
+      const int64_t plain = calls_per_sample({each.call, each.finish, each.clock}, options.sample_ns);
+      counts.push_back(plain > 1 ? (plain + 9) / 10 * 10 : 1);
+    }
+    return counts;
+  });
+}
+
 /// Samples of one contestant, of one call each.
 struct Samples {
   std::vector<double> counted, host, cpu;
@@ -104,9 +89,8 @@ using Round = std::vector<Samples>;  // one per contestant
 
 class Race {
  public:
-  Race(const std::vector<Contestant>& contestants, const Options& options)
-      : contestants_(contestants), clock_(options.cores), order_(contestants.size()) {
-    for (const Contestant& c : contestants) counts_.push_back(calls_per_sample(c, options.sample_ns));
+  Race(const std::vector<Contestant>& contestants, std::vector<int64_t> counts, int cores)
+      : contestants_(contestants), counts_(std::move(counts)), clock_(cores), order_(contestants.size()) {
     std::iota(order_.begin(), order_.end(), size_t{0});
   }
 
@@ -133,11 +117,51 @@ class Race {
 
  private:
   const std::vector<Contestant>& contestants_;
-  Clock clock_;
+  std::vector<int64_t> counts_;  // calls that make a sample
+  CoreClock clock_;
   std::vector<size_t> order_;
-  std::vector<int64_t> counts_;
   std::mt19937 engine_{1};
 };
+
+std::vector<Times> times_of(const Round& samples) {
+  std::vector<Times> times;
+  for (const Samples& s : samples) {
+    times.push_back({quantile(s.counted, 0.5), quantile(s.counted, 0.1), quantile(s.counted, 0.9),
+                     quantile(s.host, 0.5), quantile(s.cpu, 0.5), s.counted});
+  }
+  return times;
+}
+
+void add_to(Round& all, const Round& round) {
+  for (size_t i = 0; i < round.size(); ++i) all[i].add(round[i]);
+}
+
+Measurement measure_in_turns(const std::vector<Contestant>& contestants, const Options& options) {
+  Turns& turns = *options.turns;
+  turns.take();
+  Race race(contestants, agreed_calls(contestants, options), options.cores);
+  settle();
+  turns.pass();
+  Measurement result;
+  Round all(contestants.size());
+  const auto time_ns = static_cast<int64_t>(options.budget_s * 1e9);
+  const int64_t windows = std::clamp(time_ns / 2 / kTurnNs, kFewestTurns, kMostTurns), deadline = now_ns() + 2 * time_ns;
+  for (int64_t w = 0; w < windows && (w < kFewestTurns || now_ns() < deadline); ++w) {
+    if (w > 0) turns.pass();
+    turns.take();
+    result.stretches.push_back(0);
+    const int64_t end = now_ns() + kTurnNs;
+    do {
+      Round round;
+      race.run_round(round);
+      add_to(all, round);
+      ++result.rounds, ++result.stretches.back();
+    } while (now_ns() < end);
+  }
+  turns.leave();
+  result.of = times_of(all);
+  return result;
+}
 
 }  // namespace
 
@@ -149,7 +173,8 @@ double quantile(std::vector<double> values, double q) {
 }
 
 Measurement measure(const std::vector<Contestant>& contestants, const Options& options) {
-  Race race(contestants, options);
+  if (options.turns != nullptr && options.turns->meet(options.name)) return measure_in_turns(contestants, options);
+  Race race(contestants, calls_of_all(contestants, options.sample_ns), options.cores);
   Round accepted(contestants.size()), busy(contestants.size());
   Measurement result;
   std::vector<int64_t> of_busy;
@@ -169,7 +194,7 @@ Measurement measure(const std::vector<Contestant>& contestants, const Options& o
     const int before = result.rounds;
     for (const auto& [full, round] : window) {
       (full && alone ? result.rounds : result.rejected) += 1;
-      for (size_t i = 0; i < round.size(); ++i) (full && alone ? accepted : busy)[i].add(round[i]);
+      add_to(full && alone ? accepted : busy, round);
     }
     const int used = result.rounds - before, left = static_cast<int>(window.size()) - used;
     if (used > 0) result.stretches.push_back(used);
@@ -177,15 +202,12 @@ Measurement measure(const std::vector<Contestant>& contestants, const Options& o
   }
   result.quiet = result.rounds >= 3;
   if (!result.quiet) {
-    for (size_t i = 0; i < accepted.size(); ++i) accepted[i].add(busy[i]);
+    add_to(accepted, busy);
     result.stretches.insert(result.stretches.end(), of_busy.begin(), of_busy.end());
     result.rounds += result.rejected;
     result.rejected = 0;
   }
-  for (const Samples& s : accepted) {
-    result.of.push_back({quantile(s.counted, 0.5), quantile(s.counted, 0.1), quantile(s.counted, 0.9),
-                         quantile(s.host, 0.5), quantile(s.cpu, 0.5), s.counted});
-  }
+  result.of = times_of(accepted);
   return result;
 }
 

@@ -6,15 +6,19 @@
 // any more, so that the spinning workers of one do not slow the next. Rounds come in windows of a quarter of a second.
 // A round counts only if in its window others took next to no processor time (busy.h), and if a short chain of
 // dependent additions runs at 0.93 of its best speed on every core before and after. Rejected rounds are counted.
+// With `turns`, another process measures the same in windows between ours (turns.h). Then all rounds count: what disturbs
+// both alike is in neither's favour, and everything else shows in how far the ratios of neighbouring windows scatter.
 // Processor time is taken beside wall time: for work on one thread it still means something under load.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace backplane::bench {
 
+class Turns;
 using Call = std::function<void()>;
 
 /// A device's own clock around what is called in between.
@@ -42,6 +46,8 @@ struct Options {
   int64_t sample_ns = 2'000'000;
   double budget_s = 6;         ///< stop trying after so long; at least 3 rounds are then kept, quiet or not
   int cores = 1;               ///< cores that have to be quiet
+  Turns* turns = nullptr;      ///< with whom to take turns; the time is that of both
+  std::string name = {};       ///< the same for both
 };
 
 struct Times {
@@ -53,7 +59,7 @@ struct Times {
 
 struct Measurement {
   std::vector<Times> of;       ///< one per contestant
-  std::vector<int64_t> stretches;  ///< rounds used of each window of a quarter of a second
+  std::vector<int64_t> stretches;  ///< rounds used of each window
   int rounds = 0;              ///< used
   int rejected = 0;            ///< not used because the machine was busy
   bool quiet = true;           ///< false: not enough quiet rounds, so busy ones were used

@@ -88,7 +88,10 @@ void ProgramJob::run(const Allowance& allowance) {
   try {
     Contestant contestant(work.call, work.finish);
     contestant.repeat = allowance.repeat;
-    Measurement m = measure({contestant}, {.budget_s = allowance.measure_s, .cores = allowance.cores});
+    Measurement m = measure({contestant}, {.budget_s = allowance.measure_s,
+                                           .cores = allowance.cores,
+                                           .turns = allowance.turns,
+                                           .name = report::identity(row)});
     Times& times = m.of[0];
     for (double* ns : {&times.median_ns, &times.p10_ns, &times.p90_ns}) *ns /= work.calls;
     for (double& ns : times.samples_ns) ns /= work.calls;

@@ -25,6 +25,7 @@
 #include "roofline.h"
 #include "row_line.h"
 #include "slow.h"
+#include "turns.h"
 
 namespace backplane::bench {
 
@@ -83,6 +84,7 @@ class Sweep {
       if (job->device() != nullptr && std::ranges::none_of(run_.devices, known))
         run_.devices.push_back(describe(*job->device()));
     }
+    if (!options_.turns.empty()) turns_.emplace(options_.turns);
     start_ns_ = options_.start_ns > 0 ? options_.start_ns : now_ns();
     give_up_deadly_devices();
     journal.header(run_);
@@ -206,7 +208,7 @@ class Sweep {
       status_.line(line_of(row));
     }
     ++done_;
-    if (!cli::interrupted()) noise_->look();
+    if (!cli::interrupted() && !turns_) noise_->look();
   }
 
   void measure(Job& job) {
@@ -228,6 +230,7 @@ class Sweep {
       if (each.variant.empty()) allowance.deaths.push_back(each.what);
       else allowance.deadly.emplace(each.variant, each.what);
     }
+    allowance.turns = turns_ ? &*turns_ : nullptr;
     allowance.repeat = slow_.factor(report::identity(job.rows().front()));
     Attempt::shared().at(name, job.key());
     try {
@@ -273,6 +276,7 @@ class Sweep {
 
   const SweepOptions& options_;
   Slow slow_;
+  std::optional<Turns> turns_;
   Selection selection_;
   std::vector<OpenedDevice> devices_;
   cli::StatusLine status_;

@@ -31,6 +31,7 @@ struct SweepOptions {
   std::vector<std::string> peer_devices;    ///< selectors of devices that are peers of the others
   std::string command_line;
   double limit_s = 120;  ///< for one variant or one measurement; what takes longer hangs
+  std::string turns;  ///< FILE:0 or FILE:1, with a process that measures the same (turns.h)
   std::string slow;  ///< "matmul.*=1.1": rows of that pattern take so much longer, by doing calls again
   // Set by supervise().
   int64_t start_ns = 0;  ///< of the first process

@@ -32,6 +32,20 @@ std::map<std::string, Row*> timed_rows(Run& run) {
   return rows;
 }
 
+/// Of a round: the median over windows that followed one another, where there are as many of each; else that of all.
+double log_ratio(const Row& old, const Row& now) {
+  if (old.stretches.size() != now.stretches.size() || old.stretches.size() < 2)
+    return std::log(median(now.samples_ns) / median(old.samples_ns));
+  std::vector<double> logs;
+  auto before = old.samples_ns.begin(), after = now.samples_ns.begin();
+  for (size_t i = 0; i < old.stretches.size(); ++i) {
+    const std::vector<double> a{before, before + old.stretches[i]}, b{after, after + now.stretches[i]};
+    logs.push_back(std::log(median(b) / median(a)));
+    before += old.stretches[i], after += now.stretches[i];
+  }
+  return median(logs);
+}
+
 std::map<std::string, Rounds> collected(std::vector<Run>& before, std::vector<Run>& after) {
   std::map<std::string, Rounds> all;
   for (size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
@@ -46,7 +60,7 @@ std::map<std::string, Rounds> collected(std::vector<Run>& before, std::vector<Ru
       }
       // Not median_ns: that of the first round is overwritten below.
       into.before.push_back(median(found->second->samples_ns)), into.after.push_back(median(row->samples_ns));
-      into.log_ratios.push_back(std::log(into.after.back() / into.before.back()));
+      into.log_ratios.push_back(log_ratio(*found->second, *row));
     }
   }
   return all;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is one build slower than another, from runs of both that took turns?
 //
-// Each round is one run of each, one right after the other, in processes of their own. So the log-ratio of a row's
-// medians within a round knows nothing of slow drifts of the machine, and the scatter of these over the rounds is all
-// the noise there is, memory that lies elsewhere in each process included: nothing has to be assumed. A trimmed mean
-// with its standard error (Yuen 1974) does not mind a disturbed round in five.
+// Each round is one run of each in processes of their own, which take turns row by row, window by window
+// (bench/turns.h). So the log-ratio of a row within a round, the median over neighbouring windows, knows nothing of what
+// the machine does meanwhile, and the scatter of these over the rounds is all the noise there is, memory that lies
+// elsewhere in each process included: nothing has to be assumed. A trimmed mean with its standard error (Yuen 1974) does
+// not mind a disturbed round in five.
 #pragma once
 
 #include <vector>

@@ -62,10 +62,7 @@ Json measure_row(const Case& c, autotune::Tuner& tuner) {
   const std::string best_before = race_all(operands, {outcome.chosen, usual}, wrong).best;
   const OracleResult right = race_all(operands, {outcome.chosen, usual, best_before}, wrong);
   const auto after = Moment::now();
-  const auto share = before && after ? static_cast<double>(others_ns(*before, *after)) /
-                                           static_cast<double>(after->wall_ns - before->wall_ns) /
-                                           std::max(before->idle.processors, 1)
-                                     : 0;
+  const double share = before && after ? others_share(*before, *after) : 0;
   Json ratios = Json::object();
   for (const auto& [name, ratio] : right.ratio) ratios[name] = {ratio, right.raced.at(name)};
   return {{"device", tuner.device()->name()},

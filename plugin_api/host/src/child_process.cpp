@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMaxReport = std::size_t{1} << 20;
 constexpr std::size_t kMaxOutput = 2048;  // the tail of what the child printed
 constexpr int kReportFd = 3;              // in the child
-constexpr std::chrono::milliseconds kTick{5};
+constexpr std::chrono::milliseconds kTick{5}, kLook{500};
 
 /// A pipe whose ends are above the small numbers that the child uses, and are closed by exec.
 class Pipe {
@@ -81,8 +82,13 @@ int spawn(const ChildRequest& request, const Pipe& report, const Pipe& output, p
     return error;
   }
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output.end(1), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, output.end(1), STDERR_FILENO);
+  if (request.output_file.empty()) {
+    posix_spawn_file_actions_adddup2(&actions, output.end(1), STDOUT_FILENO);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, request.output_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0644);
+  }
+  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions, report.end(1), kReportFd);
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
   posix_spawn_file_actions_addclosefrom_np(&actions, kReportFd + 1);  // nothing of the host's leaks into the plugin
@@ -127,18 +133,31 @@ bool has_ended(pid_t pid) {
   return result != 0 ? errno != EINTR : info.si_pid == pid;
 }
 
-void watch(pid_t pid, ChildRun& run, Pipe& report, Pipe& output, Clock::time_point deadline) {
+/// How long poll() may sleep: whoever measures in the child must not be woken often.
+int patience_ms(const ChildRequest& request, Clock::time_point start, bool is_told_of_the_end) {
+  const std::chrono::milliseconds most = is_told_of_the_end ? kLook : kTick;
+  if (!request.limit) return static_cast<int>(most.count());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(start + *request.limit - Clock::now());
+  return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), most).count());
+}
+
+void watch(pid_t pid, const ChildRequest& request, ChildRun& run, Pipe& report, Pipe& output) {
+  const Clock::time_point start = Clock::now();
+  // Not <sys/pidfd.h>: that of glibc 2.36 cannot be used from C++. Before Linux 5.3 there is none, and we look often.
+  const int ended = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   bool report_open = true, output_open = true;
   while (!has_ended(pid)) {
-    if (Clock::now() >= deadline) {
-      run.timed_out = true;
-      break;
-    }
-    pollfd fds[2] = {{report_open ? report.end(0) : -1, POLLIN, 0}, {output_open ? output.end(0) : -1, POLLIN, 0}};
-    ::poll(fds, 2, static_cast<int>(kTick.count()));
+    run.timed_out = request.limit && Clock::now() >= start + *request.limit;
+    run.cancelled = request.cancelled != nullptr && *request.cancelled;
+    if (run.timed_out || run.cancelled) break;
+    pollfd fds[3] = {{report_open ? report.end(0) : -1, POLLIN, 0},
+                     {output_open ? output.end(0) : -1, POLLIN, 0},
+                     {ended, POLLIN, 0}};
+    ::poll(fds, 3, patience_ms(request, start, ended >= 0));
     if (report_open) report_open = report.drain(run.report, kMaxReport, false);
     if (output_open) output_open = output.drain(run.output, kMaxOutput, true);
   }
+  if (ended >= 0) ::close(ended);
   reap(pid, run);
   report.drain(run.report, kMaxReport, false);
   output.drain(run.output, kMaxOutput, true);
@@ -167,7 +186,7 @@ ChildRun run_child(const ChildRequest& request) {
   }
   report.close_end(1);
   output.close_end(1);
-  watch(pid, run, report, output, Clock::now() + request.limit);
+  watch(pid, request, run, report, output);
   return run;
 }
 
