@@ -28,13 +28,15 @@ ReplicatedTrainer::ReplicatedTrainer(const TrainOptions& o, const std::vector<De
   const auto replica = [&] {
     const auto own = std::make_shared<nn::Sequential>(first ? model : make());
     first = false;
-    return parallel::Replica{own, std::make_shared<optim::Adam>(nn::parameters(*own), optim::AdamOptions{.learning_rate = learning_rate}),
-                             [own](std::span<const Tensor> batch) { return sparse_cross_entropy((*own)(batch[0]), batch[1]); }};
+    return parallel::Replica{
+        own, std::make_shared<optim::Adam>(nn::parameters(*own), optim::AdamOptions{.learning_rate = learning_rate}),
+        [own](std::span<const Tensor> batch) { return sparse_cross_entropy((*own)(batch[0]), batch[1]); }};
   };
   try {
     training_ = std::make_unique<parallel::DataParallel>(
         devices, replica,
-        parallel::DataParallelOptions{.reduction = parallel::reduction_from(o.reduction), .compiled = o.mode == "compiled"});
+        parallel::DataParallelOptions{.reduction = parallel::reduction_from(o.reduction),
+                                      .compiled = o.mode == "compiled"});
   } catch (const parallel::RankError&) {
     throw;
   } catch (const Error& error) {

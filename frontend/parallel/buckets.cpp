@@ -12,7 +12,10 @@ Buckets::Buckets(std::vector<Type> types, int64_t bytes) : types_(std::move(type
     const DType dtype = is_half(type.dtype) ? f32 : type.dtype;
     const int64_t most = bytes / size_of(dtype);
     size_t open = 0;
-    while (open < buckets_.size() && (buckets_[open].dtype != dtype || buckets_[open].elements + type.elements() > most)) ++open;
+    while (open < buckets_.size() &&
+           (buckets_[open].dtype != dtype || buckets_[open].elements + type.elements() > most)) {
+      ++open;
+    }
     if (open == buckets_.size()) buckets_.push_back({dtype, 0});
     places_.push_back({open, buckets_[open].elements});
     buckets_[open].elements += type.elements();
@@ -23,7 +26,8 @@ std::vector<Tensor> Buckets::pack(std::span<const Tensor> tensors, const Tensor&
   std::vector<std::vector<Tensor>> pieces(buckets_.size());
   for (size_t i = 0; i < types_.size(); ++i) {
     const DType dtype = buckets_[places_[i].bucket].dtype;
-    pieces[places_[i].bucket].push_back(reshape(in_dtype(tensors[i], dtype, Here(SourceLoc{})), {types_[i].elements()}));
+    pieces[places_[i].bucket].push_back(
+        reshape(in_dtype(tensors[i], dtype, Here(SourceLoc{})), {types_[i].elements()}));
   }
   std::vector<Tensor> packed;
   for (size_t b = 0; b < buckets_.size(); ++b) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Float tensors laid end to end in a few long ones, so that many small tensors cross in one exchange. Halves travel as f32:
-// exact, and sums of them are rounded once.
+// Float tensors laid end to end in a few long ones, so that many small tensors cross in one exchange. Halves travel as
+// f32: exact, and sums of them are rounded once.
 #pragma once
 
 #include <span>

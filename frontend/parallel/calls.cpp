@@ -39,7 +39,8 @@ void Calls::make(uint32_t rank, const Call& call) {
 void Calls::end(uint32_t rank) {
   const std::lock_guard lock(mutex_);
   ended_[rank] = true;
-  if (made_[rank] - first_ < calls_.size()) disagree("this rank has ended without its " + text_of(calls_[made_[rank] - first_]));
+  const uint64_t next = made_[rank] - first_;
+  if (next < calls_.size()) disagree("this rank has ended without its " + text_of(calls_[next]));
 }
 
 void Calls::start() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the ranks of a group have called so far, so that ranks which do not agree end with an error instead of waiting for
-// each other for ever.
+// What the ranks of a group have called so far, so that ranks which do not agree end with an error instead of waiting
+// for each other for ever.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,9 @@ void check_alike(const ReplicaStep& first, const ReplicaStep& other) {
   const auto &a = first.variables(), &b = other.variables();
   bool same = a.size() == b.size();
   for (size_t i = 0; same && i < a.size(); ++i) same = a[i].type() == b[i].type();
-  if (!same) fail("parallel", "the replicas' variables differ in number or type", {}, {}, "make all replicas the same way");
+  if (!same) {
+    fail("parallel", "the replicas' variables differ in number or type", {}, {}, "make all replicas the same way");
+  }
   std::unordered_set<const VariableCell*> cells;
   for (const Variable& each : a) cells.insert(each.cell().get());
   for (const Variable& each : b) {
@@ -66,7 +68,8 @@ int64_t samples_of(std::span<const Tensor> batch, Here here) {
 std::string_view to_string(Update update) { return update == Update::once ? "once" : "everywhere"; }
 
 struct DataParallel::State {
-  State(std::vector<Device> devices, Update how, Reduction reduction) : group(std::move(devices), reduction), update(how) {}
+  State(std::vector<Device> devices, Update how, Reduction reduction)
+      : group(std::move(devices), reduction), update(how) {}
   Group group;
   Update update;
   std::vector<Replica> replicas;
@@ -74,7 +77,8 @@ struct DataParallel::State {
   std::pair<size_t, size_t> eager_nodes;  ///< of the latest step: all of it, or what lies around its plans
 };
 
-DataParallel::DataParallel(std::vector<Device> devices, const std::function<Replica()>& make, const DataParallelOptions& options) {
+DataParallel::DataParallel(std::vector<Device> devices, const std::function<Replica()>& make,
+                           const DataParallelOptions& options) {
   const Update update = options.update.value_or(natural_update(devices));
   state_ = std::make_unique<State>(std::move(devices), update, options.reduction);
   for (uint32_t r = 0; r < state_->group.size(); ++r) {
@@ -128,8 +132,8 @@ Group& DataParallel::group() { return state_->group; }
 Update DataParallel::update() const { return state_->update; }
 
 std::string DataParallel::describe() const {
-  return state_->group.describe() +
-         (state_->update == Update::once ? "; " + state_->group.device(0).name() + " updates" : "; every replica updates");
+  return state_->group.describe() + (state_->update == Update::once ? "; " + state_->group.device(0).name() + " updates"
+                                                                    : "; every replica updates");
 }
 
 std::pair<size_t, size_t> DataParallel::node_counts() const {

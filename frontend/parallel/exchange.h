@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How ranks reach each other: the part of a group that differs between the devices' plugin and the host's memory. That all
-// ranks make the same call is checked before.
+// How ranks reach each other: the part of a group that differs between the devices' plugin and the host's memory. That
+// all ranks make the same call is checked before.
 #pragma once
 
 #include <memory>

@@ -62,7 +62,9 @@ void Rank::check(const Tensor& x, std::string_view call, Here here) const {
 
 Tensor Rank::all_reduce(const Tensor& x, Combine combine, Here here) const {
   check(x, "all_reduce", here);
-  if (x.dtype() == boolean) fail("all_reduce", "a bool has no sum", std::span(&x.type(), 1), here.loc, "cast it to i32 first");
+  if (x.dtype() == boolean) {
+    fail("all_reduce", "a bool has no sum", std::span(&x.type(), 1), here.loc, "cast it to i32 first");
+  }
   const NoGrad no_grad;
   calls_.make(index_, {"all_reduce", x.dtype(), x.elements()});
   if (x.elements() == 0) return x;
@@ -103,7 +105,8 @@ struct Group::State {
     {
       const std::lock_guard lock(mutex);
       if (failure) return;
-      failure.emplace(rank, "[parallel] rank " + std::to_string(rank) + " (" + devices[rank].name() + ") failed: " + what);
+      failure.emplace(rank,
+                      "[parallel] rank " + std::to_string(rank) + " (" + devices[rank].name() + ") failed: " + what);
     }
     exchange->abort();
   }
@@ -138,7 +141,9 @@ struct Group::State {
   void start() {
     const std::vector<int32_t> drawn = next_random_key().to_vector<int32_t>();
     busy = static_cast<uint32_t>(devices.size());
-    for (uint32_t r = 0; r < devices.size(); ++r) threads.emplace_back([this, r, key = key_of(drawn, r)] { serve(r, key); });
+    for (uint32_t r = 0; r < devices.size(); ++r) {
+      threads.emplace_back([this, r, key = key_of(drawn, r)] { serve(r, key); });
+    }
     wait();
   }
   /// Until no rank works any more.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums through the host's memory: every rank downloads its part, adds up its share of all parts' elements, and uploads the
-// whole. Parts are added in the order of ranks, so the bits do not depend on who came first.
+// Sums through the host's memory: every rank downloads its part, adds up its share of all parts' elements, and uploads
+// the whole. Parts are added in the order of ranks, so the bits do not depend on who came first.
 #include <bit>
 #include <condition_variable>
 #include <cstring>
@@ -83,7 +83,9 @@ AddUp add_up_of(DType dtype) {
 class HostExchange final : public Exchange {
  public:
   explicit HostExchange(std::span<const Device> devices)
-      : devices_(devices.begin(), devices.end()), meeting_(static_cast<uint32_t>(devices.size())), parts_(devices.size()) {}
+      : devices_(devices.begin(), devices.end()),
+        meeting_(static_cast<uint32_t>(devices.size())),
+        parts_(devices.size()) {}
 
   void join(uint32_t) override {}
   void leave(uint32_t) noexcept override {}

@@ -18,8 +18,9 @@ const bp_collective_api& interface_of(std::span<const Device> devices) {
   for (const Device& each : devices) {
     const host::Device& other = *each.stream()->device();
     if (other.plugin_path() == first.plugin_path()) continue;
-    fail("parallel", first.name() + " and " + other.name() + " are devices of different plugins, so none adds up for both", {},
-         {}, kRemedy);
+    fail("parallel",
+         first.name() + " and " + other.name() + " are devices of different plugins, so none adds up for both", {}, {},
+         kRemedy);
   }
   const bp_collective_api* table = first.collective();
   if (table == nullptr) {
@@ -72,7 +73,8 @@ class PluginExchange final : public Exchange {
 
   Tensor sum(uint32_t rank, const Tensor& x) override {
     return call(rank, x, [&](bp_view target, bp_view source, uint64_t count, uint32_t dtype, bp_error* error) {
-      return table_.all_reduce(streams_[rank]->queue(), groups_[rank], target, source, count, dtype, BP_REDUCE_SUM, error);
+      return table_.all_reduce(streams_[rank]->queue(), groups_[rank], target, source, count, dtype, BP_REDUCE_SUM,
+                               error);
     });
   }
 
@@ -91,8 +93,9 @@ class PluginExchange final : public Exchange {
     const auto offset = static_cast<uint64_t>(impl.layout.offset * size_of(impl.type.dtype));
     bp_error error = host::make_error();
     const std::lock_guard lock(stream->mutex());
-    const bp_status status = submit({result->buffer(), 0}, {impl.storage->buffer(), offset},
-                                    static_cast<uint64_t>(impl.type.elements()), static_cast<uint32_t>(impl.type.dtype), &error);
+    const bp_status status =
+        submit({result->buffer(), 0}, {impl.storage->buffer(), offset}, static_cast<uint64_t>(impl.type.elements()),
+               static_cast<uint32_t>(impl.type.dtype), &error);
     host::check(status, error, stream->device()->name() + ": collective");
     return make_tensor({result, impl.type, dense_layout(impl.type.shape)});
   }
@@ -100,8 +103,8 @@ class PluginExchange final : public Exchange {
   const bp_collective_api& table_;
   bp_group_id id_{};
   std::vector<graph::StreamPtr> streams_;
-  std::mutex mutex_;                ///< of the two below; a rank reads its own group without it
-  std::vector<bp_group*> groups_;   ///< by rank
+  std::mutex mutex_;               ///< of the two below; a rank reads its own group without it
+  std::vector<bp_group*> groups_;  ///< by rank
   bool aborted_ = false;
 };
 

@@ -91,8 +91,8 @@ std::vector<Tensor> ReplicaStep::contribute(std::span<const Tensor> batch_and_we
   optimizer.zero_grad();
   const Tensor loss = replica_.loss(batch_and_weight.first(batch_and_weight.size() - 1));
   if (loss.elements() != 1) {
-    fail("parallel", "a replica's loss has " + std::to_string(loss.elements()) + " elements", std::span(&loss.type(), 1), {},
-         "return the mean over the samples");
+    fail("parallel", "a replica's loss has " + std::to_string(loss.elements()) + " elements",
+         std::span(&loss.type(), 1), {}, "return the mean over the samples");
   }
   loss.backward();
   const NoGrad no_grad;
@@ -100,7 +100,8 @@ std::vector<Tensor> ReplicaStep::contribute(std::span<const Tensor> batch_and_we
   for (const Variable& each : optimizer.parameters()) {
     values.push_back(each.grad());
     if (values.back().defined()) continue;
-    fail("parallel", "the loss does not depend on parameter '" + each.name() + "'", {}, {}, "leave it out of the optimiser");
+    fail("parallel", "the loss does not depend on parameter '" + each.name() + "'", {}, {},
+         "leave it out of the optimiser");
   }
   return gradients_.pack(values, batch_and_weight.back());
 }

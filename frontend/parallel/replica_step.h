@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One replica's part of a training step, in stages that compile apart because an exchange between devices cannot be
-// recorded: contribute (loss and gradients of its samples), take (the optimiser's step with those of all), copy (variables
-// of the first replica).
+// recorded: contribute (loss and gradients of its samples), take (the optimiser's step with those of all), copy
+// (variables of the first replica).
 #pragma once
 
 #include <functional>
@@ -21,8 +21,8 @@ class ReplicaStep {
 
   /// Gives this replica the variables of the first one.
   void begin(const Rank& rank);
-  /// `part`: this replica's samples, no tensors when it has none; `weight`: its share of the batch. Gives the mean loss over
-  /// the batch, undefined where the replica does not update.
+  /// `part`: this replica's samples, no tensors when it has none; `weight`: its share of the batch. Gives the mean loss
+  /// over the batch, undefined where the replica does not update.
   Tensor run(const Rank& rank, std::span<const Tensor> part, const Tensor& weight);
 
   /// Parameters, then the other variables of the model: what must be alike among replicas.
@@ -33,7 +33,8 @@ class ReplicaStep {
   /// A function, run as a plan or as it is.
   class Stage {
    public:
-    Stage(CompiledFunction::Function function, bool compiled) : function_(function), plan_(function), compiled_(compiled) {}
+    Stage(CompiledFunction::Function function, bool compiled)
+        : function_(function), plan_(function), compiled_(compiled) {}
     std::vector<Tensor> operator()(std::span<const Tensor> arguments) {
       return compiled_ ? plan_.run(arguments) : function_(arguments);
     }

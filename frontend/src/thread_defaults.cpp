@@ -8,7 +8,9 @@ thread_local ThreadDefaults* innermost = nullptr;
 }
 
 ThreadDefaults::ThreadDefaults(const Device& device, const std::array<int32_t, 4>& key)
-    : device_(device), key_(Tensor::from(std::span<const int32_t>(key), {4}, device), "random.key", false), outer_(innermost) {
+    : device_(device),
+      key_(Tensor::from(std::span<const int32_t>(key), {4}, device), "random.key", false),
+      outer_(innermost) {
   innermost = this;
 }
 

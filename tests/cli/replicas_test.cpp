@@ -10,7 +10,8 @@ namespace {
 using ::testing::HasSubstr;
 
 Result train(std::vector<std::string> more) {
-  std::vector<std::string> arguments = {"train", "--data", "synthetic", "--model", "logistic", "--epochs", "2", "--batch", "50"};
+  std::vector<std::string> arguments = {"train",    "--data", "synthetic", "--model", "logistic",
+                                        "--epochs", "2",      "--batch",   "50"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return run_backplane(arguments, {.environment = {{"BACKPLANE_PLUGIN_PATH", BACKPLANE_TOYS}}});
 }
@@ -19,7 +20,8 @@ TEST(TrainReplicas, LearnAsOneDeviceDoes) {
   const auto alone = train({"--device", "reference", "--json"}).json();
   EXPECT_TRUE(alone["replicas"].is_null());
   for (const char* mode : {"eager", "compiled"}) {
-    const Result run = train({"--replicas", "reference,toy_cpp,toy_c", "--reduction", "host", "--mode", mode, "--json"});
+    const Result run =
+        train({"--replicas", "reference,toy_cpp,toy_c", "--reduction", "host", "--mode", mode, "--json"});
     ASSERT_EQ(run.code, 0) << run.err;
     const auto json = run.json();
     EXPECT_EQ(json["device"], "reference:0");
@@ -32,7 +34,8 @@ TEST(TrainReplicas, LearnAsOneDeviceDoes) {
       EXPECT_NEAR(json["epochs"][epoch]["loss"], wanted, 1e-4 * wanted) << mode;
     }
     EXPECT_EQ(json["test_accuracy"], alone["test_accuracy"]) << mode;
-    EXPECT_THAT(run.err, HasSubstr("on reference:0, toy_cpp:0, toy_c:0; sums in the host's memory; reference:0 updates"));
+    EXPECT_THAT(run.err,
+                HasSubstr("on reference:0, toy_cpp:0, toy_c:0; sums in the host's memory; reference:0 updates"));
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Data-parallel training on two emulated GPUs when something breaks: NCCL is not there, a GPU is lost or out of memory in the
-// middle of a step, a rank never comes. Nothing waits for ever, and the reason is the one that was.
+// Data-parallel training on two emulated GPUs when something breaks: NCCL is not there, a GPU is lost or out of memory
+// in the middle of a step, a rank never comes. Nothing waits for ever, and the reason is the one that was.
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -51,7 +51,8 @@ TEST_P(CudaReplicas, ARankThatThrowsWakesTheOneInTheExchange) {
   };
   EXPECT_EQ(failure_of([&] { group.run(work); }), "[parallel] rank 1 (cuda:1) failed: [data] a bad sample");
   Group again(gpus(), GetParam());
-  again.run([](Rank& rank) { EXPECT_EQ(rank.all_reduce(ones({1})).item(), 2) << "the devices are as usable as before"; });
+  again.run(
+      [](Rank& rank) { EXPECT_EQ(rank.all_reduce(ones({1})).item(), 2) << "the devices are as usable as before"; });
 }
 
 TEST_P(CudaReplicas, OutOfMemoryEndsTheTrainingAndLeavesTheGpus) {

@@ -168,18 +168,22 @@ TEST_F(Groups, WhatCannotBeReducedIsRefused) {
   EXPECT_THAT(failure_of(again, 0, [](Rank& rank) { rank.broadcast(ones({2}), rank.index() == 0 ? 3 : 0); }),
               HasSubstr("there is no rank 3 of 3"));
   Group third(devices_, Reduction::host);
-  EXPECT_THAT(failure_of(third, 0, [](Rank& rank) { rank.all_reduce(rank.index() == 0 ? equal(ones({2}), 1) : ones({2})); }),
-              HasSubstr("a bool has no sum"));
+  EXPECT_THAT(
+      failure_of(third, 0, [](Rank& rank) { rank.all_reduce(rank.index() == 0 ? equal(ones({2}), 1) : ones({2})); }),
+      HasSubstr("a bool has no sum"));
 }
 
 // Asked for by name --------------------------------------------------------------------------------------------------
 
 TEST_F(Groups, ThePluginIsNeverReplacedSilently) {
-  EXPECT_THAT(message_of([&] { Group group(devices_); }),
-              AllOf(HasSubstr("reference:0 and toy_cpp:0 are devices of different plugins"), HasSubstr("Reduction::host")));
+  EXPECT_THAT(
+      message_of([&] { Group group(devices_); }),
+      AllOf(HasSubstr("reference:0 and toy_cpp:0 are devices of different plugins"), HasSubstr("Reduction::host")));
   EXPECT_THAT(message_of([&] { Group group({devices_[0]}); }),
               AllOf(HasSubstr("plugin 'reference' makes no groups"), HasSubstr("--reduction host")));
-  EXPECT_THAT(message_of([&] { Group group({devices_[0], devices_[1], devices_[0]}, Reduction::host); }),
+  EXPECT_THAT(message_of([&] {
+                Group group({devices_[0], devices_[1], devices_[0]}, Reduction::host);
+              }),
               HasSubstr("reference:0 is named twice"));
   EXPECT_THAT(message_of([] { Group group({}, Reduction::host); }), HasSubstr("without devices"));
   EXPECT_THAT(message_of([] { parallel::reduction_from("gpu"); }), HasSubstr("say plugin or host"));

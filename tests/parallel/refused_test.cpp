@@ -35,8 +35,12 @@ TEST(Refused, ReplicasThatAreNotAlikeOrNotApart) {
 }
 
 TEST(Refused, BatchesThatAreNone) {
-  DataParallel training(devices(), [] { return replica_of(a_model()); }, kHost);
-  EXPECT_THAT(message_of([&] { training.step({ones({4, 2}), ones({3})}); }), HasSubstr("differ in their number of samples"));
+  DataParallel training(
+      devices(), [] { return replica_of(a_model()); }, kHost);
+  EXPECT_THAT(message_of([&] {
+                training.step({ones({4, 2}), ones({3})});
+              }),
+              HasSubstr("differ in their number of samples"));
   EXPECT_THAT(message_of([&] { training.step({ones({0, 2})}); }), HasSubstr("or have none"));
   EXPECT_THAT(message_of([&] { training.step(std::span<const Tensor>()); }), HasSubstr("without a batch"));
   EXPECT_NO_THROW(training.step({ones({4, 2})})) << "a refused batch ends nothing";
@@ -56,8 +60,12 @@ TEST(Refused, LossesThatTrainNothing) {
   DataParallel unused(devices(), with_loss([](const auto& model, const Tensor&) {
                         const auto& linear = static_cast<const nn::Linear&>(*model.layers[0]);
                         return sum(linear.weight);
-                      }), kHost);
-  EXPECT_THAT(message_of([&] { unused.step({ones({4, 2})}); }), HasSubstr("the loss does not depend on parameter '0.bias'"));
+                      }),
+                      kHost);
+  EXPECT_THAT(message_of([&] {
+                unused.step({ones({4, 2})});
+              }),
+              HasSubstr("the loss does not depend on parameter '0.bias'"));
 }
 
 }  // namespace

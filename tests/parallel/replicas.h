@@ -21,16 +21,15 @@ inline std::string text_of(const Crew& crew) {
   return text;
 }
 inline void PrintTo(const Crew& crew, std::ostream* out) { *out << text_of(crew); }
-inline std::vector<Device> open(const Crew& crew) {
-  return {crew.devices.begin(), crew.devices.end()};
-}
+inline std::vector<Device> open(const Crew& crew) { return {crew.devices.begin(), crew.devices.end()}; }
 
 using OptimizerOf = std::function<std::shared_ptr<optim::Optimizer>(std::vector<Variable>)>;
 using ModelOf = std::function<nn::Sequential()>;
 
 inline OptimizerOf sgd() {
   return [](std::vector<Variable> parameters) {
-    return std::make_shared<optim::SGD>(std::move(parameters), optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9});
+    return std::make_shared<optim::SGD>(std::move(parameters),
+                                        optim::SgdOptions{.learning_rate = 0.05, .momentum = 0.9});
   };
 }
 inline OptimizerOf adam() {
@@ -57,12 +56,13 @@ inline std::vector<Tensor> tensors_of(const Batch& batch, const Shape& image, co
   return {Tensor::from(batch.images, shape, device), Tensor::from(batch.labels, {samples}, device)};
 }
 
-/// Bytes of every variable of a replica: what it trains, what else its model holds, and, when it takes steps of its own,
-/// its optimiser's state.
+/// Bytes of every variable of a replica: what it trains, what else its model holds, and, when it takes steps of its
+/// own, its optimiser's state.
 inline std::vector<std::vector<std::byte>> bits_of(const parallel::DataParallel& training, uint32_t rank) {
   const parallel::Replica& replica = training.replica(rank);
   std::vector<std::vector<std::byte>> bits;
-  for (const nn::NamedVariable& each : nn::named_variables(*replica.model)) bits.push_back(each.variable.read().to_bytes());
+  for (const nn::NamedVariable& each : nn::named_variables(*replica.model))
+    bits.push_back(each.variable.read().to_bytes());
   if (training.update() == parallel::Update::once) return bits;
   for (const Variable& each : replica.optimizer->state()) bits.push_back(each.read().to_bytes());
   return bits;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replicas on several devices take the steps that one device takes with the whole batch, and hold the same bits. The devices
-// come from the build: PARALLEL_CREWS.
+// Replicas on several devices take the steps that one device takes with the whole batch, and hold the same bits. The
+// devices come from the build: PARALLEL_CREWS.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -34,7 +34,8 @@ class Training : public testing::TestWithParam<Crew> {
       EXPECT_TRUE(bits_of(training, 0) == bits_of(training, r)) << "rank " << r << " of " << training.describe();
     }
   }
-  static void expect_like_one_device(DataParallel& training, const OptimizerOf& optimizer, const std::vector<Batch>& batches) {
+  static void expect_like_one_device(DataParallel& training, const OptimizerOf& optimizer,
+                                     const std::vector<Batch>& batches) {
     const Alone alone = train_alone(GetParam().devices.front(), small_mlp, optimizer, batches, {kFeatures});
     for (size_t i = 0; i < batches.size(); ++i) {
       const double loss = training.step(tensors(batches[i], {kFeatures})).item();
@@ -43,7 +44,8 @@ class Training : public testing::TestWithParam<Crew> {
     }
     const auto& parameters = training.replica(0).optimizer->parameters();
     for (size_t p = 0; p < parameters.size(); ++p) {
-      EXPECT_THAT(parameters[p].read().to_vector<float>(), testing::Pointwise(testing::FloatNear(1e-4f), alone.weights[p]))
+      EXPECT_THAT(parameters[p].read().to_vector<float>(),
+                  testing::Pointwise(testing::FloatNear(1e-4f), alone.weights[p]))
           << parameters[p].name();
     }
     EXPECT_LT(alone.losses.back(), 0.7 * alone.losses.front()) << "something was learned";
@@ -83,7 +85,8 @@ TEST_P(Training, BatchesOfSeveralSizesAndASingleSample) {
   const Alone alone = train_alone(GetParam().devices.front(), small_mlp, sgd(), batches, {kFeatures});
   DataParallel training = start(small_mlp, sgd(), options());
   for (size_t i = 0; i < batches.size(); ++i) {
-    EXPECT_NEAR(training.step(tensors(batches[i], {kFeatures})).item(), alone.losses[i], 1e-5 * (1 + alone.losses[i])) << i;
+    EXPECT_NEAR(training.step(tensors(batches[i], {kFeatures})).item(), alone.losses[i], 1e-5 * (1 + alone.losses[i]))
+        << i;
   }
   expect_same_bits(training);
 }
@@ -91,7 +94,8 @@ TEST_P(Training, BatchesOfSeveralSizesAndASingleSample) {
 /// Statistics are those of each replica's own samples; what is kept are the first one's.
 TEST_P(Training, RunningStatisticsAreTheFirstReplicas) {
   const auto model = [] {
-    return nn::Sequential(nn::Conv2d(1, 3, 3), nn::BatchNorm2d(3), nn::ReLU(), nn::Flatten(), nn::Linear(108, kClasses));
+    return nn::Sequential(nn::Conv2d(1, 3, 3), nn::BatchNorm2d(3), nn::ReLU(), nn::Flatten(),
+                          nn::Linear(108, kClasses));
   };
   DataParallel training = start(model, sgd(), options());
   for (const Batch& batch : make_batches(3, 6, 64, kClasses, 4)) {
@@ -106,7 +110,9 @@ TEST_P(Training, RunningStatisticsAreTheFirstReplicas) {
 }
 
 TEST_P(Training, TheSameSeedDropsTheSameUnits) {
-  const auto model = [] { return nn::Sequential(nn::Linear(kFeatures, 32), nn::Dropout(0.5), nn::Linear(32, kClasses)); };
+  const auto model = [] {
+    return nn::Sequential(nn::Linear(kFeatures, 32), nn::Dropout(0.5), nn::Linear(32, kClasses));
+  };
   const auto batches = make_batches(4, 8, kFeatures, kClasses, 2);
   std::vector<double> losses[2];
   for (auto& run : losses) {
@@ -164,7 +170,8 @@ TEST_P(Training, AReplicaThatFailsInStepThreeEndsAll) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(On, Training, testing::Values(PARALLEL_CREWS), [](const auto& test) { return text_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(On, Training, testing::Values(PARALLEL_CREWS),
+                         [](const auto& test) { return text_of(test.param); });
 
 }  // namespace
 }  // namespace backplane::tests

@@ -4,13 +4,14 @@
 //   parallel::DataParallel training({Device("cuda:0"), Device("cuda:1")}, [] {
 //     const auto model = std::make_shared<Mlp>();
 //     return parallel::Replica{model, std::make_shared<optim::Adam>(nn::parameters(*model)),
-//                              [model](std::span<const Tensor> batch) { return sparse_cross_entropy((*model)(batch[0]), batch[1]); }};
+//                              [model](std::span<const Tensor> batch) { return sparse_cross_entropy((*model)(batch[0]),
+//                              batch[1]); }};
 //   });
 //   const Tensor loss = training.step({images, labels});
 //
 // A step is: each replica computes the loss and the gradients of its samples; these are averaged, weighted by how many
-// samples each replica had; the optimiser takes a step. What comes out is the step of one device with the whole batch, but
-// for rounding. docs/data-parallel.md says what is exact and what is not.
+// samples each replica had; the optimiser takes a step. What comes out is the step of one device with the whole batch,
+// but for rounding. docs/data-parallel.md says what is exact and what is not.
 #pragma once
 
 #include <functional>
@@ -47,22 +48,23 @@ struct DataParallelOptions {
   Reduction reduction = Reduction::plugin;
   /// Unset: everywhere when all devices are of one plugin, architecture and driver.
   std::optional<Update> update;
-  bool compiled = true;              ///< trace a replica's part of a step, and run it as a plan
-  int64_t bucket_bytes = 16 << 20;   ///< gradients cross in tensors of about this size
+  bool compiled = true;             ///< trace a replica's part of a step, and run it as a plan
+  int64_t bucket_bytes = 16 << 20;  ///< gradients cross in tensors of about this size
 };
 
 class DataParallel {
  public:
-  /// Calls `make` once for each device, which is the default one meanwhile, the first device first; then every replica gets
-  /// the first one's variables and optimiser state. Throws Error when the replicas differ.
-  DataParallel(std::vector<Device> devices, const std::function<Replica()>& make, const DataParallelOptions& options = {});
+  /// Calls `make` once for each device, which is the default one meanwhile, the first device first; then every replica
+  /// gets the first one's variables and optimiser state. Throws Error when the replicas differ.
+  DataParallel(std::vector<Device> devices, const std::function<Replica()>& make,
+               const DataParallelOptions& options = {});
   ~DataParallel();
   DataParallel(const DataParallel&) = delete;
   DataParallel& operator=(const DataParallel&) = delete;
 
-  /// Splits every tensor of `batch` along its first axis, the same for all, in parts that differ by one sample at most; a
-  /// replica may get none. Gives the mean loss over the batch, on the first device; not waited for. Throws RankError when a
-  /// replica fails: the training has ended then, and every later step says so again.
+  /// Splits every tensor of `batch` along its first axis, the same for all, in parts that differ by one sample at most;
+  /// a replica may get none. Gives the mean loss over the batch, on the first device; not waited for. Throws RankError
+  /// when a replica fails: the training has ended then, and every later step says so again.
   Tensor step(std::span<const Tensor> batch, Here here = {});
   Tensor step(std::initializer_list<Tensor> batch, Here here = {});
 

@@ -4,7 +4,8 @@
 //   parallel::Group group({Device("cuda:0"), Device("cuda:1")});
 //   group.run([&](parallel::Rank& rank) { total[rank.index()] = rank.all_reduce(part[rank.index()]); });
 //
-// What a group does not do: several processes or machines (bp.collective could), overlapping an exchange with other work.
+// What a group does not do: several processes or machines (bp.collective could), overlapping an exchange with other
+// work.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +43,9 @@ class RankError : public Error {
 class Exchange;  // frontend/parallel/exchange.h
 class Calls;     // frontend/parallel/calls.h
 
-/// One device of a group, as its thread sees it. All ranks make the same calls in the same order, with the same number of
-/// elements and dtype; a call may wait until the others have made it. Where they do not, all ranks end with an error.
+/// One device of a group, as its thread sees it. All ranks make the same calls in the same order, with the same number
+/// of elements and dtype; a call may wait until the others have made it. Where they do not, all ranks end with an
+/// error.
 class Rank {
  public:
   Rank(uint32_t index, const Device& device, Exchange& exchange, Calls& calls);
@@ -72,10 +74,10 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  /// Calls `work` once for each rank, at the same time, and comes back when all have: what they put on the devices may still
-  /// run. On a rank's thread its device is the default one, random numbers are its own, and tensors of other ranks'
-  /// devices are not touched. When a rank throws, the others are ended where they wait, and RankError is thrown now and
-  /// by every later call.
+  /// Calls `work` once for each rank, at the same time, and comes back when all have: what they put on the devices may
+  /// still run. On a rank's thread its device is the default one, random numbers are its own, and tensors of other
+  /// ranks' devices are not touched. When a rank throws, the others are ended where they wait, and RankError is thrown
+  /// now and by every later call. One thread calls this at a time, and none of the group's own.
   void run(const std::function<void(Rank&)>& work);
 
   uint32_t size() const;
