@@ -25,7 +25,7 @@ class Arbitrate : public ::testing::Test {
     return run_backplane(arguments, options);
   }
   Result arbitrate() {
-    return run({"tune", "--arbitrate", "--ops", "matmul", "--shapes", "24x16,16x8", "--json"});
+    return run({"tune", "--arbitrate", "--ops", "matmul", "--shapes", "24x16,16x8", "--json", "--budget-ms", "20000"});
   }
   std::string default_device(RunOptions options = {}) {
     const auto doctor = run({"doctor", "--json"}, options).json();
