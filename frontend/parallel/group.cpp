@@ -15,6 +15,7 @@
 #include "exchange.h"
 #include "tensor_impl.h"
 #include "thread_defaults.h"
+#include "watch.h"
 
 namespace backplane::parallel {
 namespace {
@@ -128,6 +129,7 @@ struct Group::State {
       attempt(index, [&] {
         now(rank);
         calls.end(index);
+        if (watch) watch->add(index, devices[index]);
       });
     }
     try {
@@ -141,6 +143,7 @@ struct Group::State {
   void start() {
     const std::vector<int32_t> drawn = next_random_key().to_vector<int32_t>();
     busy = static_cast<uint32_t>(devices.size());
+    if (reduction == Reduction::plugin) watch.emplace(busy, [this](uint32_t r, const char* what) { fail_with(r, what); });
     for (uint32_t r = 0; r < devices.size(); ++r) {
       threads.emplace_back([this, r, key = key_of(drawn, r)] { serve(r, key); });
     }
@@ -159,13 +162,14 @@ struct Group::State {
       changed.notify_all();
     }
     for (std::thread& thread : threads) thread.join();
-    threads.clear();
+    watch.reset();
   }
 
   std::vector<Device> devices;
   Reduction reduction;
   Calls calls;
   std::unique_ptr<Exchange> exchange;
+  std::optional<Watch> watch;  ///< where ranks do not wait for their devices in every exchange
   std::vector<std::thread> threads;
   std::mutex mutex;  ///< of what follows
   std::condition_variable changed;

@@ -127,6 +127,31 @@ TEST(CudaReplicasLost, TheLostGpuIsTheReason) {
       testing::ExitedWithCode(0), "after 2 steps: .*cuda:1.*CUDA_ERROR_ILLEGAL_ADDRESS");
 }
 
+/// Work fails after every rank has put its step into the queue, and nobody asks for another: the others' part would wait in
+/// the exchange for ever. In a process of its own.
+TEST(CudaReplicasLost, AGpuThatFailsBehindEverybodysBackIsNoticed) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        Group group({Device("cuda:0"), Device("cuda:1")});
+        group.run([](Rank& rank) {
+          rank.all_reduce(ones({4}));
+          if (rank.index() == 1) cuda_emulator_fail("cuEventQuery", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
+        });
+        for (int i = 0; i < 500; ++i) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+          try {
+            group.run([](Rank&) {});
+          } catch (const RankError& error) {
+            std::fprintf(stderr, "%s\n", error.what());
+            std::_Exit(0);
+          }
+        }
+        std::_Exit(1);
+      },
+      testing::ExitedWithCode(0), "rank [01] \\(cuda:[01]\\) failed: .*CUDA_ERROR_ILLEGAL_ADDRESS");
+}
+
 INSTANTIATE_TEST_SUITE_P(By, CudaReplicas, testing::Values(Reduction::plugin, Reduction::host),
                          [](const auto& test) { return std::string(parallel::to_string(test.param)); });
 
