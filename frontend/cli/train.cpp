@@ -214,6 +214,17 @@ void check_writable(const std::string& path) {
   if (!path.empty()) io::AtomicFile("train", path);
 }
 
+void write_files(const TrainOptions& o, nn::Sequential& model, std::optional<graph::Trace>& trace, Progress& progress) {
+  if (!o.save.empty()) {
+    nn::save(o.save, model, {{"model", o.model}, {"data", o.data}});
+    progress.line("weights saved to " + o.save);
+  }
+  if (trace) {
+    trace->write();
+    progress.line("time line written to " + o.trace);
+  }
+}
+
 }  // namespace
 
 ExitCode run_train(const TrainOptions& o) {
@@ -269,14 +280,7 @@ ExitCode run_train(const TrainOptions& o) {
     progress.line(fmt::format("test accuracy {:.2f} % ({} images)", result.accuracy * 100, images.test.count));
   }
   if (o.epochs > 0) progress.line(node_line(devices, result.nodes));
-  if (!o.save.empty()) {
-    nn::save(o.save, model, {{"model", o.model}, {"data", o.data}});
-    progress.line("weights saved to " + o.save);
-  }
-  if (trace) {
-    trace->write();
-    progress.line("time line written to " + o.trace);
-  }
+  write_files(o, model, trace, progress);
   if (o.json) fmt::print("{}\n", to_json(o, images, devices, replicas, parameters, rate, result).dump(2));
   return interrupted() ? ExitCode::interrupted : ExitCode::ok;
 }

@@ -66,6 +66,9 @@ Tensor Rank::all_reduce(const Tensor& x, Combine combine, Here here) const {
   if (x.dtype() == boolean) {
     fail("all_reduce", "a bool has no sum", std::span(&x.type(), 1), here.loc, "cast it to i32 first");
   }
+  if (combine == Combine::mean && !is_float(x.dtype())) {
+    fail("all_reduce", "the mean of integers is none", std::span(&x.type(), 1), here.loc, "cast them to f32 first");
+  }
   const NoGrad no_grad;
   calls_.make(index_, {"all_reduce", x.dtype(), x.elements()});
   if (x.elements() == 0) return x;

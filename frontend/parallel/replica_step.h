@@ -18,6 +18,8 @@ namespace backplane::parallel {
 class ReplicaStep {
  public:
   ReplicaStep(const Replica& replica, bool first, Update update, const DataParallelOptions& options);
+  ReplicaStep(const ReplicaStep&) = delete;  // its stages call it
+  ReplicaStep& operator=(const ReplicaStep&) = delete;
 
   /// Gives this replica the variables of the first one.
   void begin(const Rank& rank);

@@ -171,6 +171,12 @@ TEST_F(Groups, WhatCannotBeReducedIsRefused) {
   EXPECT_THAT(
       failure_of(third, 0, [](Rank& rank) { rank.all_reduce(rank.index() == 0 ? equal(ones({2}), 1) : ones({2})); }),
       HasSubstr("a bool has no sum"));
+  Group fourth(devices_, Reduction::host);
+  EXPECT_THAT(failure_of(fourth, 2,
+                         [](Rank& rank) {
+                           rank.all_reduce(ones({2}, rank.index() == 2 ? i32 : f32), Combine::mean);
+                         }),
+              HasSubstr("the mean of integers is none"));
 }
 
 // Asked for by name --------------------------------------------------------------------------------------------------

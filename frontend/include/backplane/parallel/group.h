@@ -53,7 +53,8 @@ class Rank {
   uint32_t size() const;
   const Device& device() const { return device_; }
 
-  /// The sum or mean over all ranks' `x`, the same bits on each. `x` is computed, on this rank's device, and no bool.
+  /// The sum or mean over all ranks' `x`, the same bits on each. `x` is computed, on this rank's device, and no bool; a
+  /// mean is of floats.
   Tensor all_reduce(const Tensor& x, Combine combine = Combine::sum, Here here = {}) const;
   /// Rank `root`'s `x`; the others' only says which type.
   Tensor broadcast(const Tensor& x, uint32_t root = 0, Here here = {}) const;
