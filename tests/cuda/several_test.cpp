@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -173,6 +174,29 @@ TEST_F(Several, WhatCannotBeIsRefusedBeforeAnyoneWaits) {
   bp_group* none = nullptr;
   bp_group_id id{};
   EXPECT_EQ(collective_->join(rank.device, &id, 2, 2, &none, &rank.error), BP_E_INVALID_ARGUMENT);
+}
+
+/// Rank 0 waits for the others, in the call or in its queue; they never come.
+TEST_F(Several, AbortEndsWhatWaits) {
+  if (size() < 2) GTEST_SKIP() << "one device";
+  ASSERT_TRUE(join());
+  Rank& rank = *ranks_[0];
+  const auto reduce = [&] {
+    return collective_->all_reduce(rank.queue, rank.group, rank.at(0), rank.at(0), 3, BP_F32, BP_REDUCE_SUM, &rank.error);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  std::thread waiting([&] {
+    reduce();
+    card_.queues->finish(rank.queue, nullptr);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  for (auto& each : ranks_) collective_->abort(each->group);
+  waiting.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
+  EXPECT_EQ(reduce(), BP_E_CANCELLED);
+  EXPECT_STREQ(rank.error.message, "[collective] the group was given up");
+  collective_->abort(rank.group);  // once more changes nothing
+  collective_->abort(nullptr);
 }
 
 /// In a process that starts anew, since the library is looked for once.
