@@ -37,7 +37,7 @@ constexpr double kLeastSliceS = 2;
 struct Options {
   std::string a, b, output = "backplane-ab", slow_b, fail_on;
   int rounds = 24;
-  double slice_s = 8, budget_s = 1e9;
+  double slice_s = 5, budget_s = 1e9;
   std::vector<std::string> rows;  ///< options of `backplane bench` that say which
 };
 
@@ -49,7 +49,7 @@ void parse(CLI::App& app, std::vector<std::string> arguments, Options& o) {
   app.add_option("--a", o.a, "Build tree, or installation, of the old version")->required();
   app.add_option("--b", o.b, "Of the new one")->required();
   app.add_option("--rounds", o.rounds, "At the most")->capture_default_str()->check(CLI::Range(kFirstRounds, 1000));
-  app.add_option("--slice", slice, "Time for all rows in one round, of each build (default: 8s)");
+  app.add_option("--slice", slice, "Time for all rows in one round, of each build (default: 5s)");
   app.add_option("--budget", budget, "Time for all: no round begins later");
   app.add_option("--output", o.output, "Folder of the runs")->capture_default_str();
   app.add_option("--slow-b", o.slow_b, "PATTERN=1.1: B repeats calls of these rows, to see what is noticed");

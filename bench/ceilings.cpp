@@ -181,6 +181,18 @@ void measure_products(Prober& prober, const host::DevicePtr& device, DType dtype
 
 }  // namespace
 
+Asked asked_of(const host::DevicePtr& device, const std::vector<std::unique_ptr<Job>>& jobs) {
+  Asked asked;
+  for (const auto& job : jobs) {
+    for (const report::Row& row : job->rows()) {
+      if (job->device() != device || row.status != report::Status::unmeasured) continue;
+      asked.dtypes.insert(row.dtype);
+      asked.largest_working_set = std::max(asked.largest_working_set, row.bytes.value_or(0));
+    }
+  }
+  return asked;
+}
+
 std::vector<Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked, const Allowance& allowance) {
   Prober prober(device, allowance);
   prober.measure(launch_probes(), prober.fastest(launch_probes()), DType::f32);

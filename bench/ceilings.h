@@ -7,6 +7,7 @@
 // what a row's median cannot be expected to beat.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct Asked {
   std::set<std::string> dtypes;  ///< f32 is always among them
   double largest_working_set = 0;
 };
+
+Asked asked_of(const host::DevicePtr& device, const std::vector<std::unique_ptr<Job>>& jobs);
 
 /// What the device refuses has no ceiling. Takes about `allowance.total_s`, longer where kernels have to be compiled.
 std::vector<report::Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked,

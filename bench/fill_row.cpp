@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backplane/plugin.h"
+
 namespace backplane::bench {
 
 namespace {
@@ -95,6 +97,7 @@ void fill_verdict(report::Row& row, const autotune::Candidate& candidate) {
     row.reason = std::string(name_of(candidate.verdict)) + (candidate.reason.empty() ? "" : ": " + candidate.reason);
   const bool checked = is_right(candidate.verdict) || candidate.verdict == Verdict::wrong || candidate.error > 0;
   if (checked) row.error = candidate.error, row.allowed = candidate.allowed;
+  row.fewer_flops = (candidate.numeric_notes & BP_NOTE_WINOGRAD) != 0;
   if (candidate.build_ns > 0) row.compile_ns = static_cast<double>(candidate.build_ns);
 }
 

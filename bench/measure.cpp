@@ -15,8 +15,9 @@ namespace backplane::bench {
 namespace {
 
 constexpr int64_t kWindowNs = 250'000'000;
-constexpr int64_t kTurnNs = 25'000'000;  // a window where two processes take turns
-constexpr int64_t kFewestTurns = 4, kMostTurns = 40;
+constexpr int64_t kTurnNs = 12'000'000;  // a window where two processes take turns, and a sample there
+constexpr int64_t kTurnSampleNs = 1'000'000;
+constexpr int64_t kFewestTurns = 4, kMostTurns = 80;
 
 /// Of all the calls together.
 struct Timing {
@@ -65,11 +66,11 @@ std::vector<int64_t> calls_of_all(const std::vector<Contestant>& contestants, in
 }
 
 /// The same number for both processes; where there are several, a tenth more is a whole number, too.
-std::vector<int64_t> agreed_calls(const std::vector<Contestant>& contestants, const Options& options) {
-  return options.turns->agreed([&] {
+std::vector<int64_t> agreed_calls(const std::vector<Contestant>& contestants, Turns& turns) {
+  return turns.agreed([&] {
     std::vector<int64_t> counts;
     for (const Contestant& each : contestants) {
-      const int64_t plain = calls_per_sample({each.call, each.finish, each.clock}, options.sample_ns);
+      const int64_t plain = calls_per_sample({each.call, each.finish, each.clock}, kTurnSampleNs);
       counts.push_back(plain > 1 ? (plain + 9) / 10 * 10 : 1);
     }
     return counts;
@@ -139,7 +140,7 @@ void add_to(Round& all, const Round& round) {
 Measurement measure_in_turns(const std::vector<Contestant>& contestants, const Options& options) {
   Turns& turns = *options.turns;
   turns.take();
-  Race race(contestants, agreed_calls(contestants, options), options.cores);
+  Race race(contestants, agreed_calls(contestants, turns), options.cores);
   settle();
   turns.pass();
   Measurement result;

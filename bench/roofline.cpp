@@ -66,6 +66,30 @@ Limit Roofline::limit(const report::Row& row) const {
   return limit;
 }
 
+void raise_to_rows(std::vector<Ceiling>& ceilings, const std::vector<report::Row>& rows) {
+  for (const report::Row& row : rows) {
+    const auto of_device = [&](const Ceiling& each) { return each.device == row.device; };
+    if (!row.median_ns || row.choice == report::Choice::peer || std::ranges::none_of(ceilings, of_device)) continue;
+    const double ns = *row.median_ns;
+    const Limit limit = Roofline(ceilings, row.device).limit(row);
+    const auto raise = [&](Ceiling to) {
+      std::erase_if(ceilings, [&](const Ceiling& each) {
+        return of_device(each) && each.kind == to.kind && each.dtype == to.dtype &&
+               each.working_set_bytes == to.working_set_bytes;
+      });
+      ceilings.push_back(std::move(to));
+    };
+    if (limit.launch_ns > ns && (row.flops || row.bytes))
+      raise({row.device, "", CeilingKind::launch, 0, ns, "ns", row.interval_ns});
+    if (limit.compute_ns > ns && !row.fewer_flops)
+      raise({row.device, row.dtype, CeilingKind::matrix, 0, *row.flops / ns, "GFLOP/s", std::nullopt});
+    if (limit.memory_ns > ns) {
+      const auto bytes = static_cast<int64_t>(*row.bytes);
+      raise({row.device, "", CeilingKind::copy, bytes, *row.bytes / ns, "GB/s", std::nullopt});
+    }
+  }
+}
+
 void Roofline::judge(report::Row& row) const {
   // What another library does is not held to ceilings that were measured with this device's kernels.
   if (!row.median_ns || (!row.flops && !row.bytes) || row.choice == report::Choice::peer) return;

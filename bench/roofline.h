@@ -35,4 +35,8 @@ class Roofline {
   std::vector<report::Ceiling> ceilings_;
 };
 
+/// A row that is faster than its ceilings shows that these are too low: they were measured at a worse moment. So they are
+/// raised to the best that the whole sweep has seen, but not by rows of other libraries or of fewer flops than counted.
+void raise_to_rows(std::vector<report::Ceiling>& ceilings, const std::vector<report::Row>& rows);
+
 }  // namespace backplane::bench

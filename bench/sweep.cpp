@@ -91,6 +91,8 @@ class Sweep {
     if (options_.ceilings) measure_ceilings_of_all();
     noise_.emplace(all_devices());
     run_jobs();
+    raise_to_rows(run_.ceilings, run_.rows);
+    for (Row& row : run_.rows) Roofline(run_.ceilings, row.device).judge(row);
     Attempt::shared().at("", "");
     run_.environment.load_end = load_average();
     run_.environment.noise_floor = noise_->value();
@@ -134,22 +136,15 @@ class Sweep {
       if (lost_.contains(device->name()) || std::ranges::any_of(options_.incidents, deadly)) continue;
       const auto known = [&](const report::Ceiling& each) { return each.device == device->name(); };
       if (std::ranges::any_of(run_.ceilings, known)) continue;
-      Asked asked;
-      for (const auto& job : jobs_) {
-        for (const Row& row : job->rows()) {
-          if (job->device() != device || row.status != Status::unmeasured) continue;
-          asked.dtypes.insert(row.dtype);
-          asked.largest_working_set = std::max(asked.largest_working_set, row.bytes.value_or(0));
-        }
-      }
+      const Asked asked = asked_of(device, jobs_);
       if (asked.dtypes.empty()) continue;
       status_.show(fmt::format("ceilings of {}", device->name()));
       Attempt::shared().at(device->name(), kCeilings);
       try {
         Allowance allowance{.total_s = kCeilingsS, .cores = cores_used(), .cancelled = &cli::interrupted()};
-        // A quarter of all for all devices.
+        // A tenth of all for all devices.
         const double devices = static_cast<double>(devices_.size());
-        if (selection_.budget_s) allowance.total_s = std::min(kCeilingsS, *selection_.budget_s / 4 / devices);
+        if (selection_.budget_s) allowance.total_s = std::min(kCeilingsS, *selection_.budget_s / 10 / devices);
         const std::vector<report::Ceiling> found = measure_ceilings(device, asked, allowance);
         run_.ceilings.insert(run_.ceilings.end(), found.begin(), found.end());
       } catch (const std::exception& error) {
@@ -221,7 +216,7 @@ class Sweep {
       // What is left is shared evenly; half of a share is for builds, right results and starting up.
       const double share = left_s() / static_cast<double>(jobs_.size() - done_);
       allowance.tune_s = std::clamp(share / 4, 0.02, allowance.tune_s);
-      allowance.measure_s = std::clamp(share / 4, 0.05, allowance.measure_s);
+      allowance.measure_s = std::clamp(share / (turns_ ? 1.5 : 4), 0.05, allowance.measure_s);
       allowance.total_s = 3 * share;  // where builds take long; cheaper cases make up for it
     }
     const std::string name = job.rows().front().device;

@@ -32,13 +32,13 @@ std::map<std::string, Row*> timed_rows(Run& run) {
   return rows;
 }
 
-/// Of a round: the median over windows that followed one another, where there are as many of each; else that of all.
+/// Of a round: the median over windows that followed one another, where there are any; else that of all samples.
 double log_ratio(const Row& old, const Row& now) {
-  if (old.stretches.size() != now.stretches.size() || old.stretches.size() < 2)
-    return std::log(median(now.samples_ns) / median(old.samples_ns));
+  const size_t windows = std::min(old.stretches.size(), now.stretches.size());
+  if (windows < 2) return std::log(median(now.samples_ns) / median(old.samples_ns));
   std::vector<double> logs;
   auto before = old.samples_ns.begin(), after = now.samples_ns.begin();
-  for (size_t i = 0; i < old.stretches.size(); ++i) {
+  for (size_t i = 0; i < windows; ++i) {
     const std::vector<double> a{before, before + old.stretches[i]}, b{after, after + now.stretches[i]};
     logs.push_back(std::log(median(b) / median(a)));
     before += old.stretches[i], after += now.stretches[i];

@@ -131,6 +131,7 @@ struct Row {
   std::optional<Ratio> to_default;
 
   std::optional<double> flops, bytes;    ///< as the op counts them; absent for work that has none
+  bool fewer_flops = false;              ///< the variant does less than the count (Winograd)
   std::optional<double> roofline_share;  ///< of this device's own measured roofline
   Bound bound = Bound::unknown;
   std::optional<double> error, allowed;  ///< largest relative difference from the oracle, and the bound that it kept

@@ -70,6 +70,7 @@ void fields(V&& visit, T& x) {
   visit("to_default", x.to_default), visit("flops", x.flops), visit("bytes", x.bytes);
   visit("roofline_share", x.roofline_share), visit("bound", x.bound), visit("error", x.error);
   visit("allowed", x.allowed), visit("compile_ns", x.compile_ns), visit("command", x.command), visit("quiet", x.quiet);
+  visit("fewer_flops", x.fewer_flops);
 }
 /// All but the rows.
 template <class V, class T>

@@ -71,6 +71,27 @@ TEST(Roofline, HoldsOtherLibrariesToNothing) {
   EXPECT_FALSE(peer.roofline_share) << "the ceilings are those of this device's own kernels";
 }
 
+TEST(Roofline, IsRaisedToTheBestThatTheSweepHasSeen) {
+  const auto share = [](const std::vector<Ceiling>& ceilings, Row r) {
+    r.device = "cpu:0";
+    Roofline(ceilings, "cpu:0").judge(r);
+    return *r.roofline_share;
+  };
+  Row product = row(4e9, 1e6, 1e7), stream = row(1, 1 << 20, (1 << 20) / 120.0), tiny = row(10, 100, 500);
+  for (Row* each : {&product, &stream, &tiny}) each->device = "cpu:0";
+  Row winograd = product, peer = product;
+  winograd.fewer_flops = true, winograd.median_ns = 1e6;
+  peer.choice = report::Choice::peer, peer.median_ns = 1e6;
+  std::vector<Ceiling> ceilings = kCeilings;
+  raise_to_rows(ceilings, {winograd, peer});
+  EXPECT_EQ(ceilings, kCeilings);
+  EXPECT_DOUBLE_EQ(share(ceilings, product), 2);
+  raise_to_rows(ceilings, {product, stream, tiny});
+  for (const Row& each : {product, stream, tiny}) EXPECT_DOUBLE_EQ(share(ceilings, each), 1);
+  EXPECT_EQ(Roofline(ceilings, "cpu:0").gbytes(1 << 28), 20) << "other working sets keep theirs";
+  EXPECT_EQ(Roofline(ceilings, "gpu:0").gflops("f32"), 9999) << "and other devices";
+}
+
 TEST(Roofline, SaysNothingWithoutCeilingsOrTimes) {
   Row measured = row(1, 1, 1), refused;
   Roofline({}, "cpu:0").judge(measured);
