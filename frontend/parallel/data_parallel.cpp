@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backplane/parallel/data_parallel.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "backplane/graph/runtime.h"
@@ -94,19 +95,19 @@ DataParallel::~DataParallel() = default;
 Tensor DataParallel::step(std::span<const Tensor> batch, Here here) {
   Group& group = state_->group;
   const int64_t samples = samples_of(batch, here), ranks = group.size();
-  // Before the ranks work: a rank that waits in an exchange holds its queue, which a copy from its device needs.
+  // Apart from the work itself: a rank that waits in an exchange holds its queue, which a copy from its device needs.
   std::vector<std::vector<Tensor>> parts(group.size());
-  std::vector<Tensor> weights;
-  int64_t begin = 0;
-  for (uint32_t r = 0; r < group.size(); ++r) {
-    const int64_t count = samples / ranks + (r < samples % ranks ? 1 : 0);
+  std::vector<Tensor> weights(group.size());
+  group.run([&](Rank& rank) {
+    const int64_t r = rank.index(), whole = samples / ranks, more = samples % ranks;
+    const int64_t begin = r * whole + std::min(r, more), count = whole + (r < more ? 1 : 0);
+    std::vector<Tensor>& part = parts[rank.index()];
     for (size_t i = 0; count > 0 && i < batch.size(); ++i) {
-      parts[r].push_back(slice(batch[i], 0, begin, begin + count).to(group.device(r)));
+      part.push_back(slice(batch[i], 0, begin, begin + count).to(rank.device()));
     }
     const float weight = static_cast<float>(static_cast<double>(count) / static_cast<double>(samples));
-    weights.push_back(Tensor::from(std::span(&weight, 1), {}, group.device(r)));
-    begin += count;
-  }
+    weights[rank.index()] = Tensor::from(std::span(&weight, 1), {}, rank.device());
+  });
   Tensor loss;
   const auto before = eager_node_counts();
   group.run([&](Rank& rank) {

@@ -78,78 +78,62 @@ TEST_P(CudaReplicas, OutOfMemoryEndsTheTrainingAndLeavesTheGpus) {
   for (const Device& each : gpus()) EXPECT_EQ((Tensor::from(std::vector<float>{2}, {1}, each) * 3).item(), 6);
 }
 
-TEST(CudaReplicasWithoutNccl, TheHostIsNamedNotTaken) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(
-      {
-        setenv("BACKPLANE_CUDA_NCCL", "/no/such/libnccl.so.2", 1);
-        try {
-          Group group({Device("cuda:0"), Device("cuda:1")});
-        } catch (const Error& error) {
-          std::fprintf(stderr, "%s\n", error.what());
-          std::_Exit(0);
-        }
-        std::_Exit(1);
-      },
-      testing::ExitedWithCode(0), "no NCCL \\(libnccl.so.2\\)[^$]*ask for Reduction::host");
+/// The end of a process that dies of what `action` throws, or with status 1 when it throws nothing.
+[[noreturn]] void die_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::_Exit(0);
+  }
+  std::_Exit(1);
 }
 
-/// A process of its own: a GPU that is lost stays lost.
-TEST(CudaReplicasLost, TheLostGpuIsTheReason) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(
-      {
-        DataParallel training({Device("cuda:0"), Device("cuda:1")}, replicas_of(small_mlp, sgd()), {.compiled = false});
-        const auto batch = make_batches(1, 8, kFeatures, kClasses, 2);
-        int steps = 0;
-        try {
-          for (; steps < 4; ++steps) {
-            if (steps == 2) {
-              training.group().run([](Rank& rank) {
-                if (rank.index() == 1) {
-                  cuda_emulator_fail("cuStreamSynchronize", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
-                  try {
-                    rank.device().synchronize();
-                  } catch (const Error&) {
-                    // The next step meets the lost device by itself.
-                  }
+/// In processes of their own: NCCL is looked for once, and a GPU that is lost stays lost.
+class CudaReplicasAlone : public testing::Test {
+ protected:
+  void SetUp() override { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+};
+
+TEST_F(CudaReplicasAlone, WithoutNcclTheHostIsNamedNotTaken) {
+  EXPECT_EXIT(die_of([] {
+                setenv("BACKPLANE_CUDA_NCCL", "/no/such/libnccl.so.2", 1);
+                Group group({Device("cuda:0"), Device("cuda:1")});
+              }),
+              testing::ExitedWithCode(0), "no NCCL \\(libnccl.so.2\\)[^$]*ask for Reduction::host");
+}
+
+TEST_F(CudaReplicasAlone, ALostGpuIsTheReason) {
+  EXPECT_EXIT(die_of([] {
+                DataParallel training({Device("cuda:0"), Device("cuda:1")}, replicas_of(small_mlp, sgd()),
+                                      {.compiled = false});
+                const Batch batch = make_batches(1, 8, kFeatures, kClasses, 2).front();
+                const auto step = [&] { training.step(tensors_of(batch, {kFeatures}, Device("cuda:0"))).item(); };
+                step();
+                step();
+                cuda_emulator_fail("cuStreamSynchronize", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
+                EXPECT_THROW(Device("cuda:1").synchronize(), Error);   // and the next step meets it by itself
+                std::fprintf(stderr, "after 2 steps: ");
+                step();
+              }),
+              testing::ExitedWithCode(0), "after 2 steps: .*rank 1 \\(cuda:1\\) failed: .*CUDA_ERROR_ILLEGAL_ADDRESS");
+}
+
+/// Work fails after every rank has put its part into the queue, and nobody asks for more: the others would wait in the
+/// exchange for ever.
+TEST_F(CudaReplicasAlone, AGpuThatFailsBehindEverybodysBackIsNoticed) {
+  EXPECT_EXIT(die_of([] {
+                Group group({Device("cuda:0"), Device("cuda:1")});
+                group.run([](Rank& rank) {
+                  rank.all_reduce(ones({4}));
+                  if (rank.index() == 1) cuda_emulator_fail("cuEventQuery", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
+                });
+                for (int i = 0; i < 500; ++i) {
+                  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+                  group.run([](Rank&) {});
                 }
-              });
-            }
-            training.step(tensors_of(batch[0], {kFeatures}, Device("cuda:0"))).item();
-          }
-        } catch (const std::exception& error) {
-          std::fprintf(stderr, "after %d steps: %s\n", steps, error.what());
-          std::_Exit(0);
-        }
-        std::_Exit(1);
-      },
-      testing::ExitedWithCode(0), "after 2 steps: .*cuda:1.*CUDA_ERROR_ILLEGAL_ADDRESS");
-}
-
-/// Work fails after every rank has put its step into the queue, and nobody asks for another: the others' part would wait in
-/// the exchange for ever. In a process of its own.
-TEST(CudaReplicasLost, AGpuThatFailsBehindEverybodysBackIsNoticed) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(
-      {
-        Group group({Device("cuda:0"), Device("cuda:1")});
-        group.run([](Rank& rank) {
-          rank.all_reduce(ones({4}));
-          if (rank.index() == 1) cuda_emulator_fail("cuEventQuery", 700, 0, 1);  // CUDA_ERROR_ILLEGAL_ADDRESS
-        });
-        for (int i = 0; i < 500; ++i) {
-          std::this_thread::sleep_for(std::chrono::milliseconds(10));
-          try {
-            group.run([](Rank&) {});
-          } catch (const RankError& error) {
-            std::fprintf(stderr, "%s\n", error.what());
-            std::_Exit(0);
-          }
-        }
-        std::_Exit(1);
-      },
-      testing::ExitedWithCode(0), "rank [01] \\(cuda:[01]\\) failed: .*CUDA_ERROR_ILLEGAL_ADDRESS");
+              }),
+              testing::ExitedWithCode(0), "rank [01] \\(cuda:[01]\\) failed: .*CUDA_ERROR_ILLEGAL_ADDRESS");
 }
 
 INSTANTIATE_TEST_SUITE_P(By, CudaReplicas, testing::Values(Reduction::plugin, Reduction::host),
