@@ -38,6 +38,12 @@ class Prober {
   Prober(const host::DevicePtr& device, const Allowance& allowance)
       : device_(device), allowance_(allowance), stamps_(device_clock(graph::Stream::of(device))) {}
 
+  /// From now on until this share of the time for all is used up.
+  void begin_part(double until) {
+    part_end_ns_ = start_ns_ + static_cast<int64_t>(until * allowance_.total_s * 1e9);
+  }
+  bool in_time() const { return now_ns() < part_end_ns_; }
+
   /// Of each kind those variants that did most a second, among those that are right.
   std::set<Selected> fastest(const std::vector<Probe>& probes) const {
     std::map<CeilingKind, std::vector<std::pair<double, Selected>>> by_kind;
@@ -105,9 +111,12 @@ class Prober {
   /// With their times. Right means here: they agree with the default, which is always among them.
   std::vector<std::pair<double, std::string>> right_variants(const Probe& probe) const {
     if (!does(probe.op)) return {};
+    if (!in_time()) return {{INFINITY, ""}};  // the default, where nothing else of its kind was looked at
     autotune::Request request;
     request.budget_ns = static_cast<uint64_t>(allowance_.total_s / kParts * 1e9);
-    request.total_ns = 4 * request.budget_ns + 200'000'000;  // where kernels have to be built
+    // Where kernels have to be built, but not beyond this part's end.
+    request.total_ns = static_cast<uint64_t>(
+        std::clamp<int64_t>(part_end_ns_ - now_ns(), 50'000'000, 4 * static_cast<int64_t>(request.budget_ns) + 200'000'000));
     request.inputs = some_values(probe.op);
     request.cancelled = allowance_.cancelled;
     const autotune::Outcome outcome =
@@ -140,12 +149,14 @@ class Prober {
 
   const host::DevicePtr& device_;
   const Allowance& allowance_;
+  const int64_t start_ns_ = now_ns();
+  int64_t part_end_ns_ = start_ns_;
   std::unique_ptr<DeviceClock> stamps_;  ///< the clock that rows have, too
   std::vector<Ceiling> found_;
   std::map<CeilingKind, int64_t> launch_ns_;  ///< the latest of each kind
 };
 
-/// Up to the first working set that is not smaller than `largest`.
+/// Up to the first working set that is not smaller than `largest`, or for which there is no time.
 void measure_bandwidth(Prober& prober, bool on_host, double largest) {
   std::set<Selected> selected;
   for (int64_t bytes : kScouted) selected.merge(prober.fastest(bandwidth_probes(bytes)));
@@ -153,13 +164,16 @@ void measure_bandwidth(Prober& prober, bool on_host, double largest) {
     if (on_host && bytes > kLargestOnHost) break;
     const std::set<Selected> best = prober.measure(bandwidth_probes(bytes), selected, DType::f32);
     if (bytes >= kAllKernelsUpTo) selected = best;
-    if (static_cast<double>(bytes) >= largest) break;
+    if (static_cast<double>(bytes) >= largest || !prober.in_time()) break;
   }
 }
 
 void measure_arithmetic(Prober& prober, DType dtype) {
   const std::set<Selected> chains = prober.fastest(arithmetic_probes(kElements[1], dtype));
-  for (int64_t elements : kElements) prober.measure(arithmetic_probes(elements, dtype), chains, dtype);
+  for (int64_t elements : kElements) {
+    prober.measure(arithmetic_probes(elements, dtype), chains, dtype);
+    if (!prober.in_time()) break;
+  }
 }
 
 /// Products that are large for this device: one launch of the largest takes `kLongEnoughNs` or somewhat more.
@@ -195,16 +209,21 @@ Asked asked_of(const host::DevicePtr& device, const std::vector<std::unique_ptr<
 
 std::vector<Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked, const Allowance& allowance) {
   Prober prober(device, allowance);
+  prober.begin_part(0.1);
   prober.measure(launch_probes(), prober.fastest(launch_probes()), DType::f32);
   const bool on_host = device->info().kind == BP_KIND_CPU || device->has(BP_DEVICE_SOFTWARE);
+  prober.begin_part(0.6);
   measure_bandwidth(prober, on_host, asked.largest_working_set);
   std::set<std::string> dtypes = asked.dtypes;
   dtypes.insert("f32");
+  std::erase_if(dtypes, [](const std::string& name) { return !is_float(dtype_from_name(name)); });
+  double until = 0.6;
   for (const std::string& name : dtypes) {
-    const DType dtype = dtype_from_name(name);
-    if (!is_float(dtype)) continue;
-    measure_arithmetic(prober, dtype);
-    measure_products(prober, device, dtype);
+    const double part = 0.2 / static_cast<double>(dtypes.size());
+    prober.begin_part(until += part);
+    measure_products(prober, device, dtype_from_name(name));
+    prober.begin_part(until += part);
+    measure_arithmetic(prober, dtype_from_name(name));
   }
   return prober.found();
 }

@@ -25,7 +25,8 @@ struct Asked {
 
 Asked asked_of(const host::DevicePtr& device, const std::vector<std::unique_ptr<Job>>& jobs);
 
-/// What the device refuses has no ceiling. Takes about `allowance.total_s`, longer where kernels have to be compiled.
+/// What the device refuses has no ceiling. Takes about `allowance.total_s`, somewhat longer where kernels have to be
+/// compiled; where that is little, the large working sets and the less promising kernels are left out.
 std::vector<report::Ceiling> measure_ceilings(const host::DevicePtr& device, const Asked& asked,
                                               const Allowance& allowance);
 
