@@ -3,9 +3,10 @@
 //
 // Stages: first looks (two samples each, a third of those that seem slow; what is more than 2 x the best leaves) ->
 // rounds (every contestant once, in random order, compared by the logarithm of time ratios within a round, so that
-// drift cancels; losers leave by their confidence interval) -> pick within the class of equals -> confirmation of the
-// pick against the present choice on fresh samples, because the one that looks best among many was also lucky. A hidden
-// twin of the baseline takes part throughout and shows what the noise alone does. It does not check results.
+// drift cancels; losers leave by their confidence interval) -> pick within the class of equals, or whoever may still be
+// faster than a present choice that looks best -> its confirmation against the present choice on fresh samples, because
+// the one that looks best among many was also lucky. A hidden twin of the baseline takes part throughout and shows what
+// the noise alone does. It does not check results.
 #pragma once
 
 #include <cstddef>
@@ -75,7 +76,7 @@ struct Rules {
   double incumbent_z = 3;
   double looks_share = 0.6;  ///< of the time until the deadline, at most: for first looks at all contestants
   double race_share = 0.4;   ///< of what is left then: confirmation has the rest
-  /// For so many rounds of all that are left there should be time: more samples are worth more than longer ones.
+  /// For so many rounds of all that are left there should be time; samples are as long as that allows.
   uint32_t wanted_rounds = 64;
   uint64_t seed = 1;
   int64_t deadline_ns = std::numeric_limits<int64_t>::max();

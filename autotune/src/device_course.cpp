@@ -9,8 +9,9 @@ namespace backplane::autotune {
 namespace {
 
 constexpr uint32_t kMaxLaunches = 4096;  // of a sample
-// Before a sample, of its length: what a sleeping device and cold caches cost is not measured. On PoCL the interval of a
-// gain is 10 to 18 % narrower in the same time with 300 us of it, and gains of 5 to 8 % are not seen as 3 to 5 %.
+// Before a sample, of its length: what a sleeping device and cold caches cost is not measured. On PoCL a gain of 7.9 %
+// of a product looked like 4.9 % without it, and errors were 12 to 19 % less in four of five problems with 300 us of it
+// (docs/results/2026-11-22-tuning.md).
 constexpr double kLeadShare = 0.2, kLeastLeadNs = 50e3;
 constexpr double kWarmWindowNs = 10e6, kWarmShare = 0.1, kWarmAgreement = 0.02;
 

@@ -30,13 +30,14 @@ inline const Lane& lane_of(const std::vector<Lane>& lanes, size_t contestant) {
   return *std::find_if(lanes.begin(), lanes.end(), [&](const Lane& l) { return l.contestant == contestant; });
 }
 
-/// All that is known of a contestant as one lane: of the baseline and its twin the mean of both, which is a quarter less
-/// noise in a ratio to it.
+/// All that is known of a contestant as one lane: of the baseline and its twin the mean of both, so the variance of
+/// a ratio to it is a quarter less.
 inline Lane all_of(const std::vector<Lane>& lanes, size_t contestant) {
   Lane all = lane_of(lanes, contestant);
   const Lane& twin = lanes.back();
   if (twin.contestant != contestant || &twin == &lane_of(lanes, contestant)) return all;
-  for (size_t r = 0; r < std::min(all.logs.size(), twin.logs.size()); ++r) all.logs[r] = (all.logs[r] + twin.logs[r]) / 2;
+  const size_t both = std::min(all.logs.size(), twin.logs.size());
+  for (size_t r = 0; r < both; ++r) all.logs[r] = (all.logs[r] + twin.logs[r]) / 2;
   return all;
 }
 
