@@ -115,8 +115,8 @@ class Prober {
     autotune::Request request;
     request.budget_ns = static_cast<uint64_t>(allowance_.total_s / kParts * 1e9);
     // Where kernels have to be built, but not beyond this part's end.
-    request.total_ns = static_cast<uint64_t>(
-        std::clamp<int64_t>(part_end_ns_ - now_ns(), 50'000'000, 4 * static_cast<int64_t>(request.budget_ns) + 200'000'000));
+    const auto most_ns = 4 * static_cast<int64_t>(request.budget_ns) + 200'000'000;
+    request.total_ns = static_cast<uint64_t>(std::clamp<int64_t>(part_end_ns_ - now_ns(), 50'000'000, most_ns));
     request.inputs = some_values(probe.op);
     request.cancelled = allowance_.cancelled;
     const autotune::Outcome outcome =

@@ -146,7 +146,8 @@ Measurement measure_in_turns(const std::vector<Contestant>& contestants, const O
   Measurement result;
   Round all(contestants.size());
   const auto time_ns = static_cast<int64_t>(options.budget_s * 1e9);
-  const int64_t windows = std::clamp(time_ns / 2 / kTurnNs, kFewestTurns, kMostTurns), deadline = now_ns() + 2 * time_ns;
+  const int64_t windows = std::clamp(time_ns / 2 / kTurnNs, kFewestTurns, kMostTurns);
+  const int64_t deadline = now_ns() + 2 * time_ns;
   for (int64_t w = 0; w < windows && (w < kFewestTurns || now_ns() < deadline); ++w) {
     if (w > 0) turns.pass();
     turns.take();
