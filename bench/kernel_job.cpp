@@ -164,8 +164,10 @@ void KernelJob::apply(const Outcome& outcome) {
     const std::string& name = row.choice == Choice::tuned ? outcome.chosen : row.variant;
     if (const autotune::Candidate* candidate = outcome.find(name)) {
       fill_verdict(row, *candidate);
-    } else {
-      row.status = Status::wrong, row.reason = outcome.why;  // no variant gives right results
+    } else {  // nothing was chosen
+      row.status = Status::failed;
+      if (!outcome.candidates.empty()) fill_verdict(row, outcome.candidates.front());
+      row.reason = outcome.why + (row.reason.empty() ? "" : "; the default: " + row.reason);
     }
   }
   if (lost != nullptr) throw DeviceLost("the device was lost by " + lost->variant + ": " + lost->reason);

@@ -59,7 +59,7 @@ class Tuning {
     // Not faulty, only not looked at: it is what would run without a tuner.
     const bool usable = of_default == Verdict::over_budget || of_default == Verdict::skipped || is_right(of_default);
     outcome_.chosen = usable && !outcome_.candidates.empty() ? row(0).variant : "";
-    outcome_.why = usable ? "nothing could be checked" : "no variant gives right results";
+    outcome_.why = usable ? "nothing could be checked" : "no variant can be used";
     outcome_.decided = false;
   }
   size_t only(size_t i) {
