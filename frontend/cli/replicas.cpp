@@ -18,7 +18,7 @@ std::vector<Device> use_replicas(const std::vector<std::string>& selectors) {
 
 ReplicatedTrainer::ReplicatedTrainer(const TrainOptions& o, const std::vector<Device>& devices, nn::Sequential& model,
                                      const std::function<nn::Sequential()>& make, double learning_rate)
-    : model_(model), correct_([&model](std::span<const Tensor> batch) {
+    : correct_([&model](std::span<const Tensor> batch) {
         return std::vector<Tensor>{count_correct(model, batch[0], batch[1])};
       }) {
   if (o.mode == "symbolic") {

@@ -35,7 +35,6 @@ class ReplicatedTrainer final : public Trainer {
   nlohmann::ordered_json to_json() const;
 
  private:
-  nn::Sequential& model_;
   CompiledFunction correct_;
   std::unique_ptr<parallel::DataParallel> training_;
 };
