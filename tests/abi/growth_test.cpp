@@ -59,12 +59,22 @@ TEST(AbiGrowth, APluginOfASmallerHeaderWorks) {
   EXPECT_EQ(device->memory().usage, nullptr);
 }
 
+TEST(AbiGrowth, AVariantWithoutCodeHashHasNone) {
+  Program copy(1);
+  Case c{BP_OP_POINTWISE, {Tensor(BP_F32, {3})}, {Tensor(BP_F32, {3})}, nullptr, copy.done({0})};
+  for (const char* name : {"frozen_1_0", "earlier"}) {
+    const std::vector<host::Variant> variants = open(name, name)->variants(c.op());
+    ASSERT_EQ(variants.size(), 1u) << name;
+    EXPECT_EQ(variants[0].code_hash, 0u) << name;
+  }
+}
+
 TEST(AbiGrowth, TodaysToysWork) {
   expect_adds(*open("toy_c", "toy_c"));
   expect_adds(*open("toy_cpp", "toy_cpp"));
 }
 
-/// An array of 1.0 elements with guard bytes behind each.
+/// An array of today's elements with guard bytes behind each.
 template <class T>
 struct Guarded {
   T value;

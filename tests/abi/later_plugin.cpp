@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plugin of a later minor: built against a larger plugin.h, it fills in the members that a 1.0 host does not have.
+// A plugin of a later minor: built against a larger plugin.h, it fills in the members that a 1.1 host does not have.
 // Two devices and two variants, so that wrong strides show.
 #include "backplane/sdk/sdk.hpp"
 #include "backplane/sdk/walk.h"
@@ -8,7 +8,7 @@ namespace sdk = backplane::sdk;
 
 namespace {
 
-static_assert(BP_ABI_MINOR == 1, "needs the larger header");
+static_assert(BP_ABI_MINOR == 2, "needs the larger header");
 constexpr uint64_t kPoison = 0xEEEEEEEEEEEEEEEEu;
 
 void pointwise(const bp_op& op, const void* const* in, void* const* out) {

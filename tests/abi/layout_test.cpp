@@ -19,17 +19,19 @@ std::string work_dir() {
   std::filesystem::create_directories(dir);
   return dir;
 }
-/// plugin.h's at 1.0, which the checks below are shown changes of.
-Layout recorded() {
-  const Layout layout = from_text(read_file(ABI_SOURCE_DIR "/layout_1_0.txt"));
-  if (layout.structs.size() < 30 || layout.values.count("BP_ABI_MINOR") == 0) throw std::runtime_error("no record");
+/// plugin.h's at 1.`minor`; the checks below are shown changes of the last one.
+constexpr int kLastMinor = 1;
+Layout recorded(int minor = kLastMinor) {
+  const Layout layout = from_text(read_file(ABI_SOURCE_DIR "/layout_1_" + std::to_string(minor) + ".txt"));
+  if (layout.structs.size() < 30 || layout.values.at("BP_ABI_MINOR") != minor) throw std::runtime_error("no record");
   return layout;
 }
 
-TEST(AbiLayout, IsWhatWasRecordedFor10) {
+TEST(AbiLayout, BreaksNoMinorThatWasRecorded) {
   const Layout now = layout_of(ABI_HEADER, Language::c11, work_dir());
-  write_file(work_dir() + "/layout_now.txt", to_text(now));  // what to record when a minor is released
-  EXPECT_THAT(breaks(recorded(), now), IsEmpty());
+  write_file(work_dir() + "/layout_now.txt", to_text(now));  // what to record for a new minor
+  for (int minor = 0; minor <= kLastMinor; ++minor) EXPECT_THAT(breaks(recorded(minor), now), IsEmpty()) << minor;
+  EXPECT_EQ(now.values.at("BP_ABI_MINOR"), kLastMinor) << "record the new minor";
   EXPECT_GE(now.structs.size(), 30u);
   EXPECT_GE(now.values.size(), 150u);
 }
@@ -41,7 +43,7 @@ TEST(AbiLayout, IsTheSameInCpp) {
 
 TEST(AbiLayout, TheFrozenCopyIsThe10ThatWasRecorded) {
   const Layout frozen = layout_of(ABI_SOURCE_DIR "/frozen_1_0/include/backplane/plugin.h", Language::c11, work_dir());
-  EXPECT_EQ(to_text(frozen), to_text(recorded()));
+  EXPECT_EQ(to_text(frozen), to_text(recorded(0)));
 }
 
 /// Each member starts where the one before ends: what -Wpadded promises, checked from the numbers.
@@ -105,7 +107,7 @@ std::vector<std::string> breaks_after(const std::string& before, const std::stri
     header.replace(at, from.size(), to);
   };
   replace(before, after);
-  if (raise_minor) replace("#define BP_ABI_MINOR 0u", "#define BP_ABI_MINOR 1u");
+  if (raise_minor) replace("#define BP_ABI_MINOR 1u", "#define BP_ABI_MINOR 2u");
   const std::string path = work_dir() + "/plugin.h";
   write_file(path, header);
   return breaks(recorded(), layout_of(path, Language::c11, work_dir()));

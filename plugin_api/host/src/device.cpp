@@ -121,7 +121,7 @@ std::vector<Variant> Device::variants(const bp_op& op) {
   out.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     const bp_variant& v = raw[i];
-    out.push_back({bounded(v.name), v.flags, v.numeric_notes, v.determinism, v.workspace, v.prior});
+    out.push_back({bounded(v.name), v.flags, v.numeric_notes, v.determinism, v.workspace, v.prior, v.code_hash});
   }
   return out;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * backplane/plugin.h - the slot: the whole contract between Backplane and a device plugin, ABI 1.0.
+ * backplane/plugin.h - the slot: the whole contract between Backplane and a device plugin, ABI 1.1.
  *
  * A plugin is a shared library `libbackplane_<name>.so` that exports exactly one symbol, `backplane_plugin_v1`. The
  * host calls it with a table of services and gets the plugin's table back; everything else is reached from there.
@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 #define BP_ABI_MAJOR 1u
-#define BP_ABI_MINOR 0u
+#define BP_ABI_MINOR 1u /* 1: bp_variant.code_hash */
 #define BP_VERSION(major, minor) (((uint32_t)(major) << 16) | (uint32_t)(minor))
 #define BP_ABI_VERSION BP_VERSION(BP_ABI_MAJOR, BP_ABI_MINOR)
 
@@ -539,6 +539,10 @@ typedef struct bp_variant { /* [extensible] */
   uint32_t numeric_notes;   /* BP_NOTE_* */
   uint32_t determinism;     /* BP_DETERMINISM_* */
   double prior;             /* expected time relative to the default (1 = the same), 0 = no idea */
+  /* Since 1.1. Changes whenever this variant may behave differently, in results or in speed: a hash of its code and of
+   * how it is launched. The same for the same op in every call and process of a build; variants may share one. What
+   * was measured under a name and hash counts again in later builds that give the same. */
+  uint64_t code_hash;       /* 0: the plugin's build_id stands for it */
 } bp_variant;
 
 typedef struct bp_kernel_info { /* [extensible] */

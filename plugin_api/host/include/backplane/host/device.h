@@ -92,6 +92,7 @@ struct Variant {
   uint32_t determinism = 0;
   uint64_t workspace = 0;
   double prior = 0;
+  uint64_t code_hash = 0;  ///< 0: the plugin's build id stands for it
 };
 
 /// Somebody else's memory as a buffer, which keeps the tensor that was received; where in it the elements lie.
