@@ -56,15 +56,17 @@ endfunction()
 
 # backplane_add_build_id(<plugin> [SALT <text>] [FILES <pattern>...]): a generated header <plugin>_build_id.h that defines
 # BACKPLANE_<PLUGIN>_BUILD_ID, a hash of the folder's sources, of FILES, of the C++ compiler and of SALT: whatever decides how
-# kernels behave, so that stored measurements, verdicts and binaries die with a change.
+# kernels behave, so that stored measurements, verdicts and binaries die with a change. BACKPLANE_<PLUGIN>_OWN_ID is the same
+# without FILES.
 set(BACKPLANE_CODEGEN_FILES ${PROJECT_SOURCE_DIR}/plugin_api/sdk/codegen/src/* ${PROJECT_SOURCE_DIR}/plugin_api/sdk/codegen/kernels/*)
 function(backplane_add_build_id name)
   cmake_parse_arguments(arg "" "SALT" "FILES" ${ARGN})
   string(TOUPPER ${name} upper)
-  file(GLOB build_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/*.h* ${arg_FILES})
+  file(GLOB own_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/*.h*)
+  file(GLOB other_files CONFIGURE_DEPENDS ${arg_FILES})
   set(build_id ${CMAKE_CURRENT_BINARY_DIR}/${name}_build_id.h)
-  add_custom_command(OUTPUT ${build_id} DEPENDS ${build_files} ${PROJECT_SOURCE_DIR}/cmake/build_id.cmake
-    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${build_id} -DNAME=BACKPLANE_${upper}_BUILD_ID "-DFILES=${build_files}"
+  add_custom_command(OUTPUT ${build_id} DEPENDS ${own_files} ${other_files} ${PROJECT_SOURCE_DIR}/cmake/build_id.cmake
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${build_id} -DNAME=BACKPLANE_${upper} "-DOWN=${own_files}" "-DFILES=${other_files}"
       "-DSALT=${CMAKE_CXX_COMPILER_ID}-${CMAKE_CXX_COMPILER_VERSION}-${CMAKE_BUILD_TYPE}-${arg_SALT}"
       -P ${PROJECT_SOURCE_DIR}/cmake/build_id.cmake VERBATIM)
   target_sources(backplane_plugin_${name} PRIVATE ${build_id})

@@ -24,6 +24,10 @@ class Admission {
   void admit(size_t i) {
     const host::Variant& variant = field_.variants[i];
     Candidate& c = field_.row(i);
+    if (const Candidate* kept = find_kept(c)) {
+      c = *kept;
+      return;
+    }
     const auto refuse = [&](Verdict verdict, std::string why) { c.verdict = verdict, c.reason = std::move(why); };
     if (const Refusal no = objection(i); !no.why.empty()) return refuse(no.verdict, no.why);
     field_.tell("check", c.variant, i, field_.variants.size());
@@ -48,6 +52,10 @@ class Admission {
     Verdict verdict = Verdict::skipped;
     std::string why;  ///< empty: none
   };
+  const Candidate* find_kept(const Candidate& c) const {
+    const auto found = std::ranges::find(request_.kept, c.variant, &Candidate::variant);
+    return found != request_.kept.end() && !c.is_default ? &*found : nullptr;
+  }
   bool needed(size_t i) const { return i == 0 || field_.variants[i].name == request_.incumbent; }
   double share_of(size_t i) const { return needed(i) ? 1.0 : kShare; }
   int64_t until(size_t i) const { return budget_.deadline(share_of(i)); }
@@ -139,6 +147,7 @@ void admit_candidates(Field& field) {
     c.variant = v.name;
     c.is_default = (v.flags & BP_VARIANT_DEFAULT) != 0 && field.outcome.candidates.size() == 1;
     c.workspace = v.workspace, c.numeric_notes = v.numeric_notes, c.determinism = v.determinism;
+    c.code_hash = v.code_hash;
   }
   field.kernels.resize(field.variants.size());
   field.first_ns.resize(field.variants.size());

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 20'000;
 constexpr int64_t kApplicationId = 0x42504154;  // "BPAT"
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 
 constexpr const char* kSchema = R"(
 CREATE TABLE device(id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, build TEXT NOT NULL, UNIQUE(fingerprint, build));
@@ -25,11 +25,14 @@ CREATE TABLE candidate(
   result INTEGER NOT NULL REFERENCES result(id) ON DELETE CASCADE, position INTEGER NOT NULL, variant TEXT NOT NULL,
   is_default INTEGER, verdict TEXT NOT NULL, reason TEXT, median_ns REAL, p10_ns REAL, p90_ns REAL, samples INTEGER,
   ratio REAL, ratio_low REAL, ratio_high REAL, error REAL, allowed REAL, workspace INTEGER, numeric_notes INTEGER,
-  determinism INTEGER, build_ns INTEGER, PRIMARY KEY(result, position)) WITHOUT ROWID;
+  determinism INTEGER, build_ns INTEGER, code_hash INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(result, position))
+  WITHOUT ROWID;
 CREATE TABLE trial(
   device INTEGER NOT NULL, problem TEXT NOT NULL, policy TEXT NOT NULL, shapes TEXT NOT NULL, variant TEXT NOT NULL,
   pid INTEGER NOT NULL, PRIMARY KEY(device, problem, policy, shapes, variant, pid)) WITHOUT ROWID;
 )";
+/// From version 1, which did not know variants' code: as before, their build stands for it.
+constexpr const char* kFromVersion1 = "ALTER TABLE candidate ADD COLUMN code_hash INTEGER NOT NULL DEFAULT 0";
 
 [[noreturn]] void fail(sqlite3* handle, int code, const std::string& where) {
   throw DatabaseError(code, where + ": " + (handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code)));
@@ -57,17 +60,17 @@ int64_t pragma(const Database& database, const char* name) {
   return statement.step() ? statement.integer() : 0;
 }
 
-/// Throws when it is not ours; false when it is empty.
-bool has_schema(const Database& database) {
+/// Throws when it is not ours; 0 when it is empty.
+int64_t schema_version(const Database& database) {
   const int64_t id = pragma(database, "application_id"), version = pragma(database, "user_version");
-  if (id == kApplicationId && version == kSchemaVersion) return true;
+  if (id == kApplicationId && version >= 1 && version <= kSchemaVersion) return version;
   if (id == kApplicationId) {
     throw DatabaseError(SQLITE_ERROR, "is of version " + std::to_string(version) + ", and this program reads version " +
                                           std::to_string(kSchemaVersion) +
                                           "; use another BACKPLANE_CACHE_DIR, or remove the file");
   }
   Statement any(database, "SELECT count(*) FROM sqlite_schema");
-  if (id == 0 && any.step() && any.integer() == 0) return false;
+  if (id == 0 && any.step() && any.integer() == 0) return 0;
   throw DatabaseError(SQLITE_NOTADB, "is a database of something else");
 }
 
@@ -109,14 +112,26 @@ void Database::connect(int flags, bool immutable) {
   run("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA foreign_keys=ON; PRAGMA synchronous=NORMAL");
 }
 
+void Database::set_version() {
+  run(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+}
+
+void Database::upgrade() {
+  const FileLock lock(file_);
+  Transaction transaction(*this);
+  if (schema_version(*this) == kSchemaVersion) return;  // another process was faster
+  run(kFromVersion1);
+  set_version();
+  transaction.commit();
+}
+
 void Database::make_schema() {
   // Writers and readers at the same time, and no wait for the disk at each commit; the mode is kept by the file.
   run("PRAGMA journal_mode=WAL");
   Transaction transaction(*this);
   run(kSchema);
-  run(("PRAGMA application_id=" + std::to_string(kApplicationId) +
-       "; PRAGMA user_version=" + std::to_string(kSchemaVersion))
-          .c_str());
+  run(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+  set_version();
   transaction.commit();
 }
 
@@ -129,23 +144,31 @@ bool Database::open(const std::filesystem::path& file, Access access) {
   }
   if (access == Access::read) return open_to_read();
   connect(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false);
-  if (has_schema(*this)) return true;
-  const FileLock lock(file_);
-  if (!has_schema(*this)) make_schema();
+  if (schema_version(*this) == 0) {
+    const FileLock lock(file_);
+    if (schema_version(*this) == 0) make_schema();
+  }
+  if (schema_version(*this) < kSchemaVersion) upgrade();
   return true;
 }
 
 bool Database::open_to_read() {
   try {
     connect(SQLITE_OPEN_READWRITE, false);  // reading after a crash may have to bring the log in order
-    if (has_schema(*this)) return true;
+    if (const int64_t version = schema_version(*this); version > 0) {
+      if (version < kSchemaVersion) upgrade();
+      return true;
+    }
     close();  // another process is just making it
     return false;
   } catch (const DatabaseError& problem) {
     if (problem.damaged()) throw;
   }
   connect(SQLITE_OPEN_READONLY, true);  // a directory that cannot be written to
-  return has_schema(*this);
+  const int64_t version = schema_version(*this);
+  if (version == 0 || version == kSchemaVersion) return version != 0;
+  throw DatabaseError(SQLITE_READONLY, "is of version " + std::to_string(version) + ", and cannot be brought to version " +
+                                           std::to_string(kSchemaVersion) + " where it cannot be written to");
 }
 
 std::string Database::heal() {
@@ -153,7 +176,7 @@ std::string Database::heal() {
   try {
     connect(SQLITE_OPEN_READWRITE, false);
     Statement check(*this, "PRAGMA quick_check(1)");
-    if (has_schema(*this) && check.step() && check.text() == "ok") return {};  // another process was faster
+    if (schema_version(*this) > 0 && check.step() && check.text() == "ok") return {};  // another process was faster
   } catch (const DatabaseError& problem) {
     if (!problem.damaged()) throw;
   }

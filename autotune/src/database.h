@@ -47,6 +47,8 @@ class Database {
   void connect(int flags, bool immutable);
   bool open_to_read();
   void make_schema();
+  void upgrade();  ///< a file of an earlier version, whose results stay
+  void set_version();
   std::filesystem::path file_;
   sqlite3* handle_ = nullptr;
 };

@@ -101,17 +101,24 @@ bool Store::put(const std::vector<Record>& records) {
   });
 }
 
-std::optional<StoredChoice> Store::find(const Key& key, const Fingerprint& device) {
-  using Found = std::optional<StoredChoice>;
-  return connection_->attempt(Found(), [&](Database& db) {
-    Statement row(
-        db, "SELECT chosen, why, decided FROM result WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
-        device_id(db, device, false), key.problem, key.policy, key.shapes);
-    if (!row.step()) return Found();
-    StoredChoice choice;
-    choice.shapes = key.shapes, choice.extents = key.extents;
-    choice.variant = row.text(), choice.why = row.text(), choice.decided = row.integer() != 0;
-    return Found(std::move(choice));
+std::vector<Record> Store::history(const Key& key, const Fingerprint& device) {
+  return connection_->attempt(std::vector<Record>(), [&](Database& db) {
+    Statement row(db,
+                  "SELECT result.id, build, chosen, why, decided, op, written FROM result"
+                  " JOIN device ON device.id = result.device WHERE fingerprint = ? AND problem = ? AND policy = ?"
+                  " AND shapes = ? ORDER BY written DESC, result.id DESC",
+                  device.device, key.problem, key.policy, key.shapes);
+    std::vector<Record> list;
+    while (row.step()) {
+      const int64_t id = row.integer();
+      Record r;
+      r.key = key, r.device = {device.device, row.text()};
+      r.outcome.chosen = row.text(), r.outcome.why = row.text(), r.outcome.decided = row.integer() != 0;
+      r.op = row.text(), r.written = row.integer();
+      r.outcome.candidates = read_candidates(db, id);
+      list.push_back(std::move(r));
+    }
+    return list;
   });
 }
 
@@ -125,7 +132,7 @@ std::vector<StoredChoice> Store::neighbours(const Key& key, const Fingerprint& d
     std::vector<StoredChoice> list;
     while (row.step()) {
       StoredChoice choice;
-      choice.shapes = row.text(), choice.variant = row.text(), choice.why = row.text(), choice.decided = true;
+      choice.shapes = row.text(), choice.variant = row.text(), choice.why = row.text();
       choice.extents = parse_extents(choice.shapes);
       list.push_back(std::move(choice));
     }
@@ -137,14 +144,16 @@ std::vector<Record> Store::relatives(const Key& key, const Fingerprint& device,
                                      const std::function<bool(const std::string&)>& alike, size_t most) {
   return connection_->attempt(std::vector<Record>(), [&](Database& db) {
     Statement row(db,
-                  "SELECT id, problem, shapes, chosen, op, written FROM result WHERE device = ? AND policy = ?"
+                  "SELECT result.id, build, problem, shapes, chosen, op, written FROM result"
+                  " JOIN device ON device.id = result.device WHERE fingerprint = ? AND policy = ?"
                   " AND substr(problem, 1, length(?)) = ? AND decided = 1 ORDER BY written DESC, shapes",
-                  device_id(db, device, false), key.policy, key.operation(), key.operation());
+                  device.device, key.policy, key.operation(), key.operation());
     std::vector<Record> list;
     while (list.size() < most && row.step()) {
       const int64_t id = row.integer();
       Record r;
-      r.key.problem = row.text(), r.key.shapes = row.text(), r.key.policy = key.policy, r.device = device;
+      r.device = {device.device, row.text()};
+      r.key.problem = row.text(), r.key.shapes = row.text(), r.key.policy = key.policy;
       if (r.key.operation() != key.operation() || !alike(r.key.problem)) continue;
       r.key.extents = parse_extents(r.key.shapes);
       r.outcome.chosen = row.text(), r.outcome.decided = true, r.op = row.text(), r.written = row.integer();
@@ -175,7 +184,10 @@ std::map<std::string, double> Store::times(const Key& key, const Fingerprint& de
 
 bool Store::knows(const Fingerprint& device) {
   return connection_->attempt(false, [&](Database& db) {
-    return Statement(db, "SELECT 1 FROM result WHERE device = ? LIMIT 1", device_id(db, device, false)).step();
+    return Statement(db,
+                     "SELECT 1 FROM result JOIN device ON device.id = result.device WHERE fingerprint = ? LIMIT 1",
+                     device.device)
+        .step();
   });
 }
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store's records as JSON. Export keeps everything; import takes what has a key, a device and a choice, and refuses
 // what is malformed as a whole: half an import is worse than none.
+#include <charconv>
+
 #include <nlohmann/json.hpp>
 
 #include "backplane/autotune/store.h"
 #include "backplane/host/error.h"
+#include "backplane/host/text.h"
 #include "store_rows.h"
 
 namespace backplane::autotune {
@@ -31,7 +34,17 @@ Json candidate_json(const Candidate& c) {
           {"workspace", c.workspace},
           {"numeric_notes", c.numeric_notes},
           {"determinism", c.determinism},
-          {"build_ns", c.build_ns}};
+          {"build_ns", c.build_ns},
+          {"code", c.code_hash != 0 ? host::hex(c.code_hash) : std::string()}};
+}
+
+/// As text: not every reader of JSON has integers of 64 bits. Empty: the build of the plugin stands for it.
+uint64_t code_of(const std::string& text) {
+  uint64_t code = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), code, 16);
+  if (!text.empty() && (error != std::errc() || end != text.data() + text.size()))
+    throw host::Error(BP_E_INVALID_ARGUMENT, "[import] '" + text + "' is no hash of code; nothing was imported");
+  return code;
 }
 
 Candidate candidate_of(const Json& j) {
@@ -46,6 +59,7 @@ Candidate candidate_of(const Json& j) {
   c.workspace = j.value("workspace", uint64_t{0});
   c.numeric_notes = j.value("numeric_notes", 0u), c.determinism = j.value("determinism", 0u);
   c.build_ns = j.value("build_ns", uint64_t{0});
+  c.code_hash = code_of(j.value("code", std::string()));
   return c;
 }
 

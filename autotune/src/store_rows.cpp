@@ -7,10 +7,10 @@ namespace backplane::autotune {
 namespace {
 
 void insert_candidate(const Database& db, int64_t result, int64_t position, const Candidate& c) {
-  Statement(db, "INSERT INTO candidate VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", result,
+  Statement(db, "INSERT INTO candidate VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", result,
             position, c.variant, c.is_default, std::string_view(name_of(c.verdict)), c.reason, c.times.median_ns,
             c.times.p10_ns, c.times.p90_ns, c.times.samples, c.log_ratio.mean, c.log_ratio.low, c.log_ratio.high,
-            c.error, c.allowed, c.workspace, c.numeric_notes, c.determinism, c.build_ns)
+            c.error, c.allowed, c.workspace, c.numeric_notes, c.determinism, c.build_ns, c.code_hash)
       .run();
 }
 
@@ -45,7 +45,7 @@ void insert_result(const Database& db, const Record& r) {
 std::vector<Candidate> read_candidates(const Database& db, int64_t result) {
   Statement rows(db,
                  "SELECT variant, is_default, verdict, reason, median_ns, p10_ns, p90_ns, samples, ratio, ratio_low,"
-                 " ratio_high, error, allowed, workspace, numeric_notes, determinism, build_ns"
+                 " ratio_high, error, allowed, workspace, numeric_notes, determinism, build_ns, code_hash"
                  " FROM candidate WHERE result = ? ORDER BY position",
                  result);
   std::vector<Candidate> list;
@@ -59,7 +59,7 @@ std::vector<Candidate> read_candidates(const Database& db, int64_t result) {
     c.error = rows.real(), c.allowed = rows.real();
     c.workspace = static_cast<uint64_t>(rows.integer());
     c.numeric_notes = static_cast<uint32_t>(rows.integer()), c.determinism = static_cast<uint32_t>(rows.integer());
-    c.build_ns = static_cast<uint64_t>(rows.integer());
+    c.build_ns = static_cast<uint64_t>(rows.integer()), c.code_hash = static_cast<uint64_t>(rows.integer());
     list.push_back(std::move(c));
   }
   return list;

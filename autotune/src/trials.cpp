@@ -28,6 +28,10 @@ void begin_trial(const Database& db, int64_t device, const Key& key, const std::
       .run();
 }
 
+Failure seen_before(Verdict verdict, const std::string& reason) {
+  return {verdict, reason.starts_with(kBefore) ? reason : kBefore + reason};
+}
+
 std::map<std::string, Failure> dangerous_variants(const Database& db, int64_t device, const Key& key) {
   std::map<std::string, Failure> dangerous;
   Statement known(db,
@@ -37,7 +41,7 @@ std::map<std::string, Failure> dangerous_variants(const Database& db, int64_t de
                   device, key.problem, key.policy, key.shapes);
   while (known.step()) {
     const std::string variant = known.text(), verdict = known.text(), reason = known.text();
-    dangerous[variant] = {verdict_of(verdict), reason.starts_with(kBefore) ? reason : kBefore + reason};
+    dangerous[variant] = seen_before(verdict_of(verdict), reason);
   }
   Statement note(db, "SELECT variant, pid FROM trial WHERE device = ? AND problem = ? AND policy = ? AND shapes = ?",
                  device, key.problem, key.policy, key.shapes);
@@ -48,8 +52,8 @@ std::map<std::string, Failure> dangerous_variants(const Database& db, int64_t de
   }
   for (const auto& [variant, count] : deaths) {
     if (count < kDeathsUntilBlocked) continue;
-    dangerous[variant] = {Verdict::crashed,
-                          kBefore + ("the process ended " + std::to_string(count) + " times while this was tried")};
+    dangerous[variant] = seen_before(
+        Verdict::crashed, "the process ended " + std::to_string(count) + " times while this was tried");
   }
   return dangerous;
 }

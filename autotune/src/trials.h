@@ -20,6 +20,8 @@ namespace backplane::autotune {
 /// What this process was at before is survived. Inside of a transaction of the caller.
 void begin_trial(const Database& db, int64_t device, const Key& key, const std::string& variant);
 void end_trial(const Database& db, int64_t device, const Key& key);
+/// That `reason` is not of this tuning is said once.
+Failure seen_before(Verdict verdict, const std::string& reason);
 /// Variants at which processes died twice in a row, and those that a tuning with this build found to crash, to hang or
 /// to lose the device.
 std::map<std::string, Failure> dangerous_variants(const Database& db, int64_t device, const Key& key);

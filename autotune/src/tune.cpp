@@ -46,7 +46,7 @@ class Tuning {
     for (;;) {
       std::vector<size_t> entrants;
       for (size_t i = 0; i < field_.variants.size(); ++i) {
-        if (row(i).verdict == Verdict::raced) entrants.push_back(i);
+        if (row(i).verdict == Verdict::raced && field_.kernels[i] != nullptr) entrants.push_back(i);  // others are kept
       }
       if (entrants.empty()) return settle_without_race();
       const size_t winner = entrants.size() == 1 ? only(entrants[0]) : race_among(entrants);
@@ -64,7 +64,9 @@ class Tuning {
   }
   size_t only(size_t i) {
     outcome_.chosen = row(i).variant;
-    outcome_.why = field_.variants.size() == 1 ? "the only one" : "the only one that was checked and is right";
+    outcome_.why = field_.variants.size() == 1      ? "the only one"
+                   : !field_.request.kept.empty() ? "no other is better by what was measured before"
+                                                  : "the only one that was checked and is right";
     // Those without time may be better.
     outcome_.decided = std::none_of(outcome_.candidates.begin(), outcome_.candidates.end(),
                                     [](const Candidate& c) { return c.verdict == Verdict::over_budget; });

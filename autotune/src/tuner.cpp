@@ -19,8 +19,6 @@
 namespace backplane::autotune {
 namespace {
 
-constexpr size_t kModelShapes = 96;  // the youngest; with as many a fit takes about 3 ms for each variant that ever won
-
 /// Noted while variants race: a process that dies then does not show by which.
 const std::string kRace = "(race)";
 
@@ -54,7 +52,7 @@ Tuner::Tuner(host::DevicePtr device, std::shared_ptr<Tuning> tuning)
   asks_store_ = tuning_->measures() || tuning_->store().knows(fingerprint_);
   if (!asks_store_ && mode == Mode::locked) {
     host::log(BP_LOG_WARNING, "autotune", "[tune] BACKPLANE_TUNE=locked, and nothing is stored for " + device_->name() +
-                                              " with this build of its plugin; it uses its defaults");
+                                              "; it uses its defaults");
   }
 }
 
@@ -82,8 +80,17 @@ Decision Tuner::look_up(const bp_op& op, bool* keep) {
     return decision;
   }
   const Key key = Key::of(op);
-  if (tuning_->options().mode != Mode::force && stored(op, key, decision)) return decision;
-  if (tuning_->measures() && measured(op, key, decision, keep)) return decision;
+  std::optional<Known> before;
+  if (tuning_->options().mode != Mode::force) {
+    if (const auto history = tuning_->store().history(key, fingerprint_); !history.empty())
+      before = best_of(history, op, device_->variants(op), decision.why);
+  }
+  const bool whole = before && before->since.empty();
+  if (!whole && tuning_->measures() && measured(op, key, decision, keep)) return decision;
+  if (before) {
+    const Outcome& found = before->record.outcome;
+    return {found.chosen, Level::exact, found.why + (whole ? "" : "; " + before->since)};
+  }
   if (tuning_->options().mode != Mode::locked && guessed(op, key, decision)) return decision;
   if (decision.why.empty()) decision.why = "not measured; backplane tune does it";
   return decision;
@@ -106,37 +113,11 @@ bool Tuner::pinned(const bp_op& op, Decision& out) {
   return false;
 }
 
-std::string Tuner::objection(const bp_op& op, const std::string& variant) {
-  for (const host::Variant& each : device_->variants(op)) {
-    if (each.name == variant) return forbidden(op, each);
-  }
-  return device_->name() + " does not offer it here";
-}
-
-bool Tuner::stored(const bp_op& op, const Key& key, Decision& out) {
-  const auto choice = tuning_->store().find(key, fingerprint_);
-  if (!choice) return false;
-  if (!choice->decided) {
-    out.why = "measured without a decision: " + choice->why;
-    return false;
-  }
-  if (const std::string why = objection(op, choice->variant); !why.empty()) {
-    out.why = "the stored choice " + choice->variant + " is not used: " + why;
-    return false;
-  }
-  out = {choice->variant, Level::exact, choice->why};
-  return true;
-}
-
 bool Tuner::guessed(const bp_op& op, const Key& key, Decision& out) {
   const std::string alike = class_of(key.problem);
   const std::lock_guard lock(experience_mutex_);
   std::unique_ptr<Experience>& known = experience_[alike + " " + key.policy];
-  if (known == nullptr) {
-    const auto records = tuning_->store().relatives(
-        key, fingerprint_, [&](const std::string& problem) { return class_of(problem) == alike; }, kModelShapes);
-    known = std::make_unique<Experience>(records, device_->info().compute_units);
-  }
+  if (known == nullptr) known = std::make_unique<Experience>(relatives(key), device_->info().compute_units);
   const std::vector<host::Variant> variants = device_->variants(op);
   const auto take = [&](Guess guess, Level level) {
     if (!guess.variant.empty())
@@ -177,10 +158,11 @@ bool Tuner::measured(const bp_op& op, const Key& key, Decision& out, bool* keep)
     } else {
       Watch watch;
       watch.budget_ns = budget;
+      watch.anew = tuning_->options().mode == Mode::force;
       watch.total_ns = budget + tuning_->left();  // builds may use what is not taken
       const Outcome outcome = measure(op, watch);
       tuning_->give_back(budget, outcome.spent_ns + outcome.build_ns);
-      decided = outcome.decided && objection(op, outcome.chosen).empty();
+      decided = outcome.decided && objection(op, device_->variants(op), outcome.chosen).empty();
       if (decided) out = {outcome.chosen, Level::exact, outcome.why};
       if (!decided) out.why = "measured without a decision: " + outcome.why;
     }
@@ -193,7 +175,7 @@ bool Tuner::measured(const bp_op& op, const Key& key, Decision& out, bool* keep)
   return decided;
 }
 
-Request Tuner::request_for(const Key& key, const Watch& watch) {
+Request Tuner::request_for(const bp_op& op, const Key& key, const Watch& watch) {
   Store& store = tuning_->store();
   Request request;
   request.budget_ns = watch.budget_ns != 0 ? watch.budget_ns : tuning_->options().key_budget_ns;
@@ -201,11 +183,12 @@ Request Tuner::request_for(const Key& key, const Watch& watch) {
   request.cancelled = watch.cancelled;
   request.oracle = oracle_for(device_);
   request.distortion = tuning_->options().distortion;
-  if (const auto before = store.find(key, fingerprint_); before && before->decided) request.incumbent = before->variant;
   request.priors = store.times(key, fingerprint_);
   request.total_ns = watch.total_ns;
   request.try_risky = trial_in_child(device_, request.oracle, {.seed = request.seed});
   request.blocked = store.blocked(key, fingerprint_);
+  if (const std::vector<Record> history = store.history(key, fingerprint_); !history.empty())
+    use_history(request, history, op, watch);
   request.suspicious = request.blocked.erase(kRace) > 0;
   if (request.priors.empty()) {
     // What was fast for the most similar shape is tried first here.
@@ -227,7 +210,7 @@ Request Tuner::request_for(const Key& key, const Watch& watch) {
 Outcome Tuner::measure(const bp_op& op, const Watch& watch) {
   const Key key = Key::of(op);
   Store& store = tuning_->store();
-  Request request = request_for(key, watch);
+  Request request = request_for(op, key, watch);
   std::string at_work;
   request.progress = [&](const Progress& progress) {
     // Before the first launch of each variant: should it take the process down, the next one knows what it was.

@@ -41,7 +41,7 @@ void add(std::vector<TuneProblem>& problems, host::KernelOp op, double weight, u
 }
 
 /// Sets `state` where there is nothing to measure.
-void sort_out(Problem& problem, autotune::Tuner& tuner, autotune::Store& store, bool again) {
+void sort_out(Problem& problem, autotune::Tuner& tuner, bool again) {
   problem.op.with_op([&](const bp_op& raw) {
     if (tuner.device()->query(raw).verdict != BP_SUPPORT_YES) {
       problem.state = "not done by the device";
@@ -51,8 +51,8 @@ void sort_out(Problem& problem, autotune::Tuner& tuner, autotune::Store& store, 
       problem.state = "one variant";
       return;
     }
-    const auto known = store.find(problem.key, tuner.fingerprint());
-    if (!again && known && known->decided) problem.state = "decided before";
+    if (again) return;
+    if (const auto known = tuner.known(raw); known && known->since.empty()) problem.state = "decided before";
   });
 }
 
@@ -97,6 +97,7 @@ class Run {
   void measure(Problem& problem) {
     autotune::Tuner::Watch watch;
     watch.cancelled = &interrupted();
+    watch.anew = options_.again;
     watch.budget_ns = budget_for(problem);
     if (options_.total_s > 0) watch.total_ns = static_cast<uint64_t>(1e9 * std::max(seconds_left(), 0.0));
     watch.progress = [&](const autotune::Progress& progress) {
@@ -268,7 +269,7 @@ ExitCode run_tune(const TuneOptions& o, const std::string& selector) {
   std::vector<Problem> problems;
   for (TuneProblem& each : collect_problems(o, device)) problems.push_back({std::move(each), {}, {}, false});
   const auto tuner = make_tuner(device, o.budget_ms);
-  for (Problem& each : problems) sort_out(each, *tuner, tuner->tuning().store(), o.again);
+  for (Problem& each : problems) sort_out(each, *tuner, o.again);
   catch_interrupt();
   Run run(o, *tuner, problems);
   run.line(fmt::format("{} problems on {}, {} of them to be measured", problems.size(), device.name(), run.count()));

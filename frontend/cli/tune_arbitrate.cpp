@@ -42,10 +42,8 @@ std::vector<Contender> contenders_for(const Device& device, double budget_ms) {
 
 /// What is chosen on that device, measured now unless it was before.
 std::string chosen_on(Contender& contender, const bp_op& op) {
-  const autotune::Key key = autotune::Key::of(op);
   autotune::Tuner& tuner = *contender.tuner;
-  const auto known = tuner.tuning().store().find(key, tuner.fingerprint());
-  if (known && known->decided) return known->variant;
+  if (const auto known = tuner.known(op)) return known->record.outcome.chosen;
   if (tuner.choices(op) < 2) return {};
   autotune::Tuner::Watch watch;
   watch.cancelled = &interrupted();

@@ -80,6 +80,7 @@ Verified verify(const Record& record, autotune::Tuner& tuner, uint64_t seed) {
     autotune::Tuner::Watch watch;
     watch.seed = seed;
     watch.keep = false;
+    watch.anew = true;
     watch.cancelled = &interrupted();
     const Outcome now = op.with_op([&](const bp_op& raw) { return tuner.measure(raw, watch); });
     const Candidate* chosen = now.find(record.outcome.chosen);
@@ -103,10 +104,18 @@ Verified verify(const Record& record, autotune::Tuner& tuner, uint64_t seed) {
   return result;
 }
 
-std::vector<Record> sample_of(std::vector<Record> records, const autotune::Fingerprint& device, int64_t count,
-                              uint64_t seed) {
-  std::erase_if(records,
-                [&](const Record& r) { return r.op.empty() || !r.outcome.decided || r.device.build != device.build; });
+/// Records that would answer now.
+std::vector<Record> sample_of(std::vector<Record> records, autotune::Tuner& tuner, int64_t count, uint64_t seed) {
+  const auto answers = [&](const Record& r) {
+    if (r.op.empty() || !r.outcome.decided) return false;
+    try {
+      const auto known = autotune::op_from_json(r.op).with_op([&](const bp_op& op) { return tuner.known(op); });
+      return known && known->record.key == r.key && known->record.device.build == r.device.build;
+    } catch (const host::Error&) {
+      return false;  // the device does not do it any more
+    }
+  };
+  std::erase_if(records, [&](const Record& r) { return !answers(r); });
   std::mt19937_64 engine(seed);
   std::ranges::shuffle(records, engine);
   if (static_cast<int64_t>(records.size()) > count) records.resize(static_cast<size_t>(count));
@@ -124,7 +133,7 @@ std::string time_text(double ns) {
 
 std::vector<std::vector<std::string>> candidate_rows(const Outcome& outcome) {
   std::vector<std::vector<std::string>> rows{
-      {"  VARIANT", "TIME", "OF DEFAULT", "INTERVAL", "ERROR", "VERDICT", "REASON"}};
+      {"  VARIANT", "TIME", "OF DEFAULT", "INTERVAL", "ERROR", "CODE", "VERDICT", "REASON"}};
   for (const Candidate& c : outcome.candidates) {
     const bool timed = c.times.samples > 0, compared = c.verdict == Verdict::raced || c.verdict == Verdict::eliminated;
     const auto percent = [](double log_ratio) { return fmt::format("{:.1f} %", 100 * std::exp(log_ratio)); };
@@ -132,7 +141,8 @@ std::vector<std::vector<std::string>> candidate_rows(const Outcome& outcome) {
                     timed ? time_text(c.times.median_ns) : "-", compared ? percent(c.log_ratio.mean) : "-",
                     compared ? percent(c.log_ratio.low) + " ... " + percent(c.log_ratio.high) : "-",
                     is_right(c.verdict) || c.error > 0 ? fmt::format("{:.1e}", c.error) : "-",
-                    std::string(name_of(c.verdict)), c.reason});
+                    c.code_hash != 0 ? fmt::format("{:08x}", c.code_hash >> 32) : "-", std::string(name_of(c.verdict)),
+                    c.reason});
   }
   return rows;
 }
@@ -182,7 +192,7 @@ ExitCode run_tune_verify(const TuneQuery& query) {
   TuneQuery own = query;
   own.device = device.name();
   const std::vector<Record> sample =
-      sample_of(select(tuner->tuning().store(), own), tuner->fingerprint(), query.sample, query.seed);
+      sample_of(select(tuner->tuning().store(), own), *tuner, query.sample, query.seed);
   catch_interrupt();
   std::vector<std::vector<std::string>> rows{{"PROBLEM", "CHOSEN", "BEST NOW", "REGRET"}};
   std::vector<double> regrets;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "backplane/codegen/answers.h"
+#include "cuda_build_id.h"
 
 namespace backplane::cuda {
 
@@ -157,8 +158,10 @@ void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
   for (const LtVariant& v : lt_variants(*lt_, op)) {
     const uint32_t flags = list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0u;
     list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, BP_DETERMINISM_RUN, 1));
+    // With an epilogue to launch behind it, the build stands for what that is.
+    if (op.program == nullptr) list.back().code_hash = codegen::code_hash(BACKPLANE_CUDA_OWN_ID + lt_->version() + v.name, {});
   }
-  if (compiler_.problem().empty()) codegen::answer_variants(op, entry_.facts, list);
+  if (compiler_.problem().empty()) codegen::answer_variants(op, entry_.facts, BACKPLANE_CUDA_OWN_ID, list);
 }
 
 std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {

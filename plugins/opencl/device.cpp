@@ -5,6 +5,7 @@
 
 #include "backplane/codegen/answers.h"
 #include "backplane/sdk/plugin_timing.hpp"
+#include "opencl_build_id.h"
 #include "status.h"
 
 namespace backplane::opencl {
@@ -113,7 +114,7 @@ void Device::query(const bp_op& op, sdk::Support& support) {
 
 void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
   need_usable();
-  codegen::answer_variants(op, entry_.facts, list);
+  codegen::answer_variants(op, entry_.facts, BACKPLANE_OPENCL_OWN_ID, list);
 }
 
 std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {

@@ -2,6 +2,7 @@
 #include "device.h"
 
 #include "backplane/codegen/answers.h"
+#include "vulkan_build_id.h"
 
 namespace backplane::vulkan {
 
@@ -39,7 +40,7 @@ void VulkanDevice::query(const bp_op& op, sdk::Support& support) {
 
 void VulkanDevice::variants(const bp_op& op, std::vector<bp_variant>& list) {
   gpu_.require_alive();
-  codegen::answer_variants(op, gpu_.facts, list);
+  codegen::answer_variants(op, gpu_.facts, BACKPLANE_VULKAN_OWN_ID, list);
 }
 
 std::unique_ptr<Kernel> VulkanDevice::prepare(const bp_op& op, const char* variant) {

@@ -17,6 +17,7 @@ namespace {
 
 using test::Folder;
 using test::make_record;
+using test::stored;
 
 /// Stores records from `first` on until it is killed; tells the pipe after each.
 [[noreturn]] void write_until_killed(const std::filesystem::path& file, int first, int pipe) {
@@ -57,7 +58,7 @@ TEST(Kill, NothingThatWasAcknowledgedIsLost) {
     ASSERT_GE(store.size(), static_cast<size_t>(next));
     ASSERT_LE(store.size(), static_cast<size_t>(next) + 1) << "at most the one being written is more";
     if (next > 0) {
-      ASSERT_TRUE(store.find(make_record(last).key, make_record(last).device));
+      ASSERT_TRUE(stored(store, make_record(last).key, make_record(last).device));
     }
     if (kills % 50 == 49) store.clear(), next = 0;
   }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "backplane/autotune/store.h"
@@ -42,6 +43,7 @@ inline autotune::Record make_record(int i) {
   fast.log_ratio = {-0.69, -0.7, -0.68}, fast.error = 1e-6, fast.allowed = 1e-5, fast.workspace = 4096;
   fast.numeric_notes = BP_NOTE_WINOGRAD, fast.determinism = BP_DETERMINISM_RUN, fast.build_ns = 1'000'000;
   broken.variant = "broken", broken.verdict = Verdict::wrong, broken.reason = "element 3 is \"NaN\", 1.5 was expected";
+  fast.code_hash = 0xfedcba9876543210u;
   r.outcome.candidates = {usual, fast, broken};
   r.outcome.chosen = fast.variant;
   r.outcome.why = "2.00 x as fast as the default";
@@ -51,6 +53,15 @@ inline autotune::Record make_record(int i) {
   r.outcome.rounds = 20, r.outcome.budget_ns = 500'000'000, r.outcome.spent_ns = 123'456'789,
   r.outcome.build_ns = 2'000'000;
   return r;
+}
+
+/// What this very build has stored.
+inline std::optional<autotune::Record> stored(autotune::Store& store, const autotune::Key& key,
+                                              const autotune::Fingerprint& device) {
+  for (autotune::Record& record : store.history(key, device)) {
+    if (record.device.build == device.build) return std::move(record);
+  }
+  return std::nullopt;
 }
 
 }  // namespace backplane::test

@@ -17,6 +17,7 @@ namespace {
 
 using test::Folder;
 using test::make_record;
+using test::stored;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -57,7 +58,7 @@ TEST(Store, AFileThatIsNotThereIsNotMadeByReading) {
   Store store(folder.file(), Store::Access::read);
   EXPECT_FALSE(store.usable());
   EXPECT_EQ(store.trouble(), "") << "nothing is wrong";
-  EXPECT_FALSE(store.find(make_record(1).key, make_record(1).device));
+  EXPECT_FALSE(stored(store, make_record(1).key, make_record(1).device));
   EXPECT_THAT(store.records(), IsEmpty());
   EXPECT_FALSE(std::filesystem::exists(folder.file()));
 }
@@ -67,16 +68,16 @@ TEST(Store, ARowAnswersForItsOwnKeyOnly) {
   Store store(folder.file());
   const Record mine = make_record(1);
   store.put(mine);
-  ASSERT_TRUE(store.find(mine.key, mine.device));
-  EXPECT_EQ(store.find(mine.key, mine.device)->variant, mine.outcome.chosen);
+  ASSERT_TRUE(stored(store, mine.key, mine.device));
+  EXPECT_EQ(stored(store, mine.key, mine.device)->outcome.chosen, mine.outcome.chosen);
   for (std::string Key::*part : {&Key::problem, &Key::shapes, &Key::policy}) {
     Key other = mine.key;
     other.*part += "x";
-    EXPECT_FALSE(store.find(other, mine.device));
+    EXPECT_FALSE(stored(store, other, mine.device));
   }
   Fingerprint other = mine.device;
   other.device += "x";
-  EXPECT_FALSE(store.find(mine.key, other));
+  EXPECT_FALSE(stored(store, mine.key, other));
   EXPECT_FALSE(store.knows(other));
   EXPECT_TRUE(store.knows(mine.device));
 }
@@ -88,7 +89,7 @@ TEST(Store, AnotherBuildOfThePluginOnlySaysWhatMayBeExpected) {
   store.put(old);
   Fingerprint rebuilt = old.device;
   rebuilt.build = "another";
-  EXPECT_FALSE(store.find(old.key, rebuilt));
+  EXPECT_FALSE(stored(store, old.key, rebuilt));
   EXPECT_THAT(store.neighbours(old.key, rebuilt), IsEmpty());
   const auto times = store.times(old.key, rebuilt);
   EXPECT_EQ(times.at("fast@v=1"), old.outcome.find("fast@v=1")->times.median_ns);
@@ -104,7 +105,7 @@ TEST(Store, TheYoungestReplacesAndOthersStay) {
   record.written += 60;
   store.put(record);
   EXPECT_EQ(store.size(), 2u);
-  EXPECT_EQ(store.find(record.key, record.device)->variant, "default");
+  EXPECT_EQ(stored(store, record.key, record.device)->outcome.chosen, "default");
   EXPECT_THAT(store.records({.shapes = record.key.shapes}).at(0).outcome.candidates,
               SizeIs(record.outcome.candidates.size()));
 }
@@ -262,13 +263,13 @@ TEST(Store, DamageOfAnyPageHealsItself) {
       Store store(folder.file());
       store.records();
       for (int i = 0; i < 60; ++i) {
-        store.find(make_record(i).key, make_record(i).device);
+        stored(store, make_record(i).key, make_record(i).device);
         store.neighbours(make_record(i).key, make_record(i).device);
       }
       store.put(make_record(3));
       ASSERT_TRUE(store.usable()) << at << ": " << store.trouble();
       ASSERT_TRUE(store.put(make_record(1))) << at << ": " << store.trouble();
-      ASSERT_TRUE(store.find(make_record(1).key, make_record(1).device)) << at;
+      ASSERT_TRUE(stored(store, make_record(1).key, make_record(1).device)) << at;
       healed += set_aside(folder.path);
     }
   }
@@ -288,7 +289,7 @@ TEST(Store, ATruncatedFileHealsItself) {
     Store store(folder.file());
     store.records();
     EXPECT_TRUE(store.put(make_record(1))) << length << ": " << store.trouble();
-    EXPECT_TRUE(store.find(make_record(1).key, make_record(1).device)) << length;
+    EXPECT_TRUE(stored(store, make_record(1).key, make_record(1).device)) << length;
   }
 }
 
@@ -301,8 +302,8 @@ TEST(Store, WhoHasItOpenGoesOnWhenAnotherProcessHeals) {
   ASSERT_TRUE(second.put(make_record(2))) << second.trouble();
   ASSERT_TRUE(first.put(make_record(3))) << first.trouble();
   Store third(folder.file());
-  EXPECT_TRUE(third.find(make_record(2).key, make_record(2).device));
-  EXPECT_TRUE(third.find(make_record(3).key, make_record(3).device));
+  EXPECT_TRUE(stored(third, make_record(2).key, make_record(2).device));
+  EXPECT_TRUE(stored(third, make_record(3).key, make_record(3).device));
   EXPECT_EQ(third.trouble(), "");
 }
 

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtual_device.h"
 
+#include <map>
+#include <memory>
+
 #include "backplane/host/error.h"
 
 namespace backplane::test {
 namespace {
 
-host::Registry& registry() {
-  static host::Registry* const made = [] {
+host::Registry& registry(int build) {
+  static std::map<int, std::unique_ptr<host::Registry>> made;
+  std::unique_ptr<host::Registry>& registry = made[build];
+  if (registry == nullptr) {
     host::RegistryOptions options;
-    options.directories = {VIRTUAL_CLOCK_DIRECTORY, REFERENCE_DIRECTORY};
+    const std::string suffix = build == 1 ? "" : "_" + std::to_string(build);
+    options.directories = {VIRTUAL_CLOCK_DIRECTORY + suffix, REFERENCE_DIRECTORY};
     options.allow = "virtual_clock,reference";
     options.probe = false;
-    return new host::Registry(std::move(options));
-  }();
-  return *made;
+    registry = std::make_unique<host::Registry>(std::move(options));
+  }
+  return *registry;
 }
 
 bp_tensor_desc matrix(int64_t rows, int64_t columns, uint32_t dtype) {
@@ -23,15 +29,14 @@ bp_tensor_desc matrix(int64_t rows, int64_t columns, uint32_t dtype) {
 
 }  // namespace
 
-host::DevicePtr virtual_device(const std::string& id) {
-  static const std::vector<host::DeviceEntry> entries = registry().devices();
-  for (const host::DeviceEntry& entry : entries) {
-    if (entry.plugin == "virtual_clock" && id == entry.info.id) return registry().open(entry.name);
+host::DevicePtr virtual_device(const std::string& id, int build) {
+  for (const host::DeviceEntry& entry : registry(build).devices()) {
+    if (entry.plugin == "virtual_clock" && id == entry.info.id) return registry(build).open(entry.name);
   }
   throw host::Error(BP_E_NOT_FOUND, "[test] there is no virtual device " + id);
 }
 
-host::DevicePtr reference_device() { return registry().reference(); }
+host::DevicePtr reference_device() { return registry(1).reference(); }
 
 int64_t virtual_ns(host::Device& device) {
   uint64_t ticks = 0, host = 0, deviation = 0;

@@ -10,8 +10,8 @@
 
 namespace backplane::test {
 
-/// By the id that the plugin gives it: "noise-quiet", "fault-one-nan".
-host::DevicePtr virtual_device(const std::string& id);
+/// By the id that the plugin gives it: "noise-quiet", "fault-one-nan". `build`: which build of the plugin.
+host::DevicePtr virtual_device(const std::string& id, int build = 1);
 host::DevicePtr reference_device();
 /// What the device's own clock shows.
 int64_t virtual_ns(host::Device& device);

@@ -248,6 +248,12 @@ void compare(const Case& c, size_t count) {
   }
   const std::vector<bp_variant> variants = card_under_test().variants(op);
   EXPECT_GE(variants.size(), count) << c.name;
+  const std::vector<bp_variant> again = card_under_test().variants(op);
+  ASSERT_EQ(again.size(), variants.size()) << c.name;
+  for (size_t i = 0; i < variants.size(); ++i) {
+    EXPECT_STREQ(variants[i].name, again[i].name) << c.name;
+    EXPECT_EQ(variants[i].code_hash, again[i].code_hash) << c.name << " [" << variants[i].name << "]";
+  }
   int defaults = 0;
   for (const bp_variant& variant : variants) {
     const std::string what = c.name + " [" + variant.name + "]";

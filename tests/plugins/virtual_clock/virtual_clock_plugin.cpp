@@ -11,10 +11,14 @@
 // Two settings, for comparing runs: BACKPLANE_VIRTUAL_CLOCK_SEED gives other noise (default 7), and
 // BACKPLANE_VIRTUAL_CLOCK_SLOWDOWN multiplies the times of all defaults (default 1).
 //
+// VIRTUAL_CLOCK_BUILD is its build id, and the variant VIRTUAL_CLOCK_CHANGED is of other code than in build 1, so that a
+// test can have the plugin rebuilt.
+//
 // It does matrix products of rank 2 only. What would block for ever on a real device aborts the process here.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backplane/sdk/sdk.hpp"
@@ -31,6 +35,13 @@ namespace {
 constexpr double kGoodNs = 100e3, kSlowerNs = 120e3, kFaultyNs = 20e3;
 constexpr double kBuildNs = 1e6, kSlowBuildNs = 300e6;
 constexpr uint32_t kOrders = 5;
+
+/// Of the name, since that is all that these variants differ in.
+uint64_t code_of(std::string_view name) {
+  uint64_t code = 14695981039346656037u;
+  for (const char c : name) code = (code ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return name == VIRTUAL_CLOCK_CHANGED ? code + 1 : code;
+}
 
 struct Clock {
   NoiseSource noise;
@@ -145,6 +156,10 @@ struct Device : sdk::HostDevice {
     support.yes();
   }
   void variants(const bp_op& op, std::vector<bp_variant>& list) {
+    add_variants(op, list);
+    for (bp_variant& each : list) each.code_hash = code_of(each.name);
+  }
+  void add_variants(const bp_op& op, std::vector<bp_variant>& list) {
     if (faults.empty()) {
       const size_t count = surface(op).ns.size();
       for (size_t i = 0; i < count; ++i) list.push_back(sdk::make_variant(name_of(i), i == 0 ? BP_VARIANT_DEFAULT : 0));
@@ -300,7 +315,7 @@ bp_status calibrate(bp_device* device, uint64_t* ticks, uint64_t* host_ns, uint6
 constexpr bp_timing_api kTiming{sizeof(bp_timing_api), BP_VERSION(1, 0), info, create, destroy, stamp, read, calibrate};
 
 struct Plugin {
-  static constexpr sdk::PluginInfo kInfo{"virtual_clock", "1.0.0", "1", "devices with a declared clock, for tests"};
+  static constexpr sdk::PluginInfo kInfo{"virtual_clock", "1.0.0", VIRTUAL_CLOCK_BUILD, "devices with a declared clock, for tests"};
   using Device = ::Device;
   explicit Plugin(const sdk::Host& host) {
     if (const auto text = host.config("virtual_clock.seed")) settings.seed = std::strtoull(text->c_str(), nullptr, 10);

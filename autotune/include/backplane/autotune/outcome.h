@@ -68,7 +68,7 @@ struct Candidate {
   std::string variant;
   bool is_default = false;
   Verdict verdict = Verdict::skipped;
-  std::string reason;  ///< one sentence; empty for `raced`
+  std::string reason;  ///< one sentence; empty for `raced`, unless it was kept from an earlier tuning
   Times times;
   Interval log_ratio;             ///< ln(time / time of the default), paired within rounds; zeros when not raced
   double error = 0, allowed = 0;  ///< at the worst element, relative to its magnitude; 0 of 0 = exact
@@ -76,6 +76,7 @@ struct Candidate {
   uint32_t numeric_notes = 0;  ///< BP_NOTE_*
   uint32_t determinism = 0;    ///< BP_DETERMINISM_*
   uint64_t build_ns = 0;       ///< time that prepare took
+  uint64_t code_hash = 0;      ///< bp_variant.code_hash; 0: the build of the plugin stands for it
 };
 
 struct Outcome {

@@ -47,6 +47,9 @@ struct Request {
   uint64_t seed = 1;                          ///< of inputs and of the order within rounds
   std::string incumbent;                      ///< variant chosen before; empty: none. Leaves only for a proven gain
   std::map<std::string, double> priors;  ///< variant -> expected time in ns (or any common unit), tried in this order
+  /// What is known of variants whose code has not changed since, relative to the same default: not run again, and not
+  /// chosen.
+  std::vector<Candidate> kept;
   std::map<std::string, Failure> blocked;  ///< variant -> what it did in an earlier tuning; not tried again
   /// Right results come from here (the reference device). Null, or when it does not do the op: the variants have to
   /// agree with the device's default.

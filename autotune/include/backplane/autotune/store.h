@@ -32,11 +32,10 @@ struct Record {
   int64_t written = 0;  ///< seconds since 1970
 };
 
-/// Only what a look-up needs.
+/// Only what was chosen.
 struct StoredChoice {
   std::string shapes, variant, why;
   std::vector<int64_t> extents;
-  bool decided = false;
 };
 
 class Store {
@@ -59,18 +58,18 @@ class Store {
   bool put(const Record& record);
   /// All or none of them.
   bool put(const std::vector<Record>& records);
-  /// The choice for exactly this key, device and build.
-  std::optional<StoredChoice> find(const Key& key, const Fingerprint& device);
+  /// What builds of the plugin found out about exactly this key on this device, the youngest first.
+  std::vector<Record> history(const Key& key, const Fingerprint& device);
   /// All choices for other shapes of this problem and policy, on this device and build.
   std::vector<StoredChoice> neighbours(const Key& key, const Fingerprint& device);
-  /// The youngest `most` decided records of problems that `alike` accepts, of the same operation, policy, device and
-  /// build, oldest first.
+  /// The youngest `most` decided records of problems that `alike` accepts, of the same operation, policy and device, by
+  /// whatever build, oldest first.
   std::vector<Record> relatives(const Key& key, const Fingerprint& device,
                                 const std::function<bool(const std::string& problem)>& alike, size_t most);
   /// Everything measured for this key on this device, by whatever build of the plugin: variant -> median in ns, the
   /// youngest. Of another build it is what may be expected, no more.
   std::map<std::string, double> times(const Key& key, const Fingerprint& device);
-  /// Whether anything is stored for this device and build.
+  /// Whether anything is stored for this device, by whatever build.
   bool knows(const Fingerprint& device);
 
   struct Filter {

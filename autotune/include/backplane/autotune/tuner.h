@@ -3,7 +3,7 @@
 // prepares.
 //
 //   pinned    BACKPLANE_VARIANT names it
-//   exact     measured for this very problem, policy, device and build of the plugin
+//   exact     measured for this very problem, policy and device, with the code that the plugin has for it now
 //   nearest   surely faster than the default by what was measured for similar shapes; not in mode `locked`
 //   model     the same by a model of all shapes of the operation; not in mode `locked`
 //   fallback  the device's own default, with the reason why nothing better is known
@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,11 +119,19 @@ class Tuner {
     uint64_t total_ns = UINT64_MAX;  ///< with builds and right results
     uint64_t seed = 0;       ///< 0: from the key, so that the order of measurements repeats
     bool keep = true;        ///< false: the outcome is not stored
+    bool anew = false;       ///< also variants that an earlier build of the plugin had, and measured, with the same code
   };
   /// Measures now, whatever the mode, and stores the outcome. Throws host::Error when the device does not do the
   /// operation.
   Outcome measure(const bp_op& op, const Watch& watch);
   Outcome measure(const bp_op& op) { return measure(op, Watch()); }
+
+  /// A decision that is stored, by whichever build of the plugin, as far as it holds for this one.
+  struct Known {
+    Record record;
+    std::string since;  ///< what else has changed since; empty: nothing, so that there is nothing to measure
+  };
+  std::optional<Known> known(const bp_op& op);
 
   /// Variants that the device offers and the policy allows. With one there is nothing to measure.
   size_t choices(const bp_op& op);
@@ -136,11 +145,16 @@ class Tuner {
   Decision look_up(const bp_op& op, bool* keep);
   bool pinned(const bp_op& op, Decision& out);
   /// Empty when `variant` may be used for `op`; else why not.
-  std::string objection(const bp_op& op, const std::string& variant);
-  bool stored(const bp_op& op, const Key& key, Decision& out);
+  std::string objection(const bp_op& op, const std::vector<host::Variant>& variants, const std::string& variant);
+  /// The decision of `history` that holds best; `why` there is none.
+  std::optional<Known> best_of(const std::vector<Record>& history, const bp_op& op,
+                               const std::vector<host::Variant>& variants, std::string& why);
   bool guessed(const bp_op& op, const Key& key, Decision& out);
   bool measured(const bp_op& op, const Key& key, Decision& out, bool* keep);
-  Request request_for(const Key& key, const Watch& watch);
+  /// Decided records of problems like this one, with the rows that hold for this build.
+  std::vector<Record> relatives(const Key& key);
+  Request request_for(const bp_op& op, const Key& key, const Watch& watch);
+  void use_history(Request& request, const std::vector<Record>& history, const bp_op& op, const Watch& watch);
 
   host::DevicePtr device_;
   std::shared_ptr<Tuning> tuning_;

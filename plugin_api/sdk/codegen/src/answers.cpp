@@ -17,11 +17,12 @@ void answer_query(const bp_op& op, const DeviceFacts& facts, const char* plugin,
   support.no("[" + std::string(plugin) + "] " + sdk::op_name(op) + ": " + reason);
 }
 
-void answer_variants(const bp_op& op, const DeviceFacts& facts, std::vector<bp_variant>& list) {
+void answer_variants(const bp_op& op, const DeviceFacts& facts, std::string_view plugin_id, std::vector<bp_variant>& list) {
   for (const Variant& v : list_variants(op, facts)) {
     const bool first = list.empty();
     const uint32_t flags = BP_VARIANT_SLOW_BUILD | (first ? uint32_t{BP_VARIANT_DEFAULT} : 0u);
     list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, v.determinism, first ? 1 : v.prior));
+    list.back().code_hash = code_hash(plugin_id, v.build());
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backplane/codegen/codegen.h"
@@ -13,7 +14,8 @@ namespace backplane::codegen {
 
 /// `plugin` is the name that stands in brackets before what is said, as in "[opencl] matmul: ...".
 void answer_query(const bp_op& op, const DeviceFacts& facts, const char* plugin, sdk::Support& support);
-void answer_variants(const bp_op& op, const DeviceFacts& facts, std::vector<bp_variant>& list);
+/// `plugin_id` goes into code_hash(): BACKPLANE_<PLUGIN>_OWN_ID.
+void answer_variants(const bp_op& op, const DeviceFacts& facts, std::string_view plugin_id, std::vector<bp_variant>& list);
 
 /// The variant of that name, or the default for NULL; throws BP_E_NOT_FOUND naming those there are.
 Variant choose_variant(const bp_op& op, const DeviceFacts& facts, const char* plugin, const char* name);

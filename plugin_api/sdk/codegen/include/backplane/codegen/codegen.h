@@ -8,7 +8,9 @@
 // Nothing in this library calls a vendor's API, keeps state or depends on the host.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backplane/codegen/device_facts.h"
@@ -24,6 +26,10 @@ std::string refuse(const bp_op& op, const DeviceFacts& facts);
 /// The ways to do an operation that is not refused, the default first. Variants that break the operation's `deterministic`
 /// or `max_workspace` are left out; the list may therefore be empty. The variants borrow `op` and `facts`.
 std::vector<Variant> list_variants(const bp_op& op, const DeviceFacts& facts);
+
+/// Changes whenever the device would get another text or launch it another way: bp_variant.code_hash. `plugin_id` stands for
+/// how the plugin itself compiles and launches a recipe. Never 0.
+uint64_t code_hash(std::string_view plugin_id, const Recipe& recipe);
 
 /// Changes whenever the same operation and facts may give other text: part of a plugin's build id.
 const char* build_id();
