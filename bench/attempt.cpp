@@ -38,8 +38,9 @@ void Attempt::at(const std::string& device, const std::string& work, const std::
   at_variant(variant);
 }
 
-void Attempt::at_variant(const std::string& variant) {
+void Attempt::at_variant(const std::string& variant, double limit_s) {
   copy(variant, variant_);
+  limit_s_ = limit_s;
   since_ns_ = now_ns();
 }
 

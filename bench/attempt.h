@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "backplane/autotune/outcome.h"
@@ -26,13 +27,14 @@ class Attempt {
 
   /// From now on it is this; `work` is empty between jobs. Text that is too long is cut off.
   void at(const std::string& device, const std::string& work, const std::string& variant = {});
-  /// The variant alone changes.
-  void at_variant(const std::string& variant);
+  /// The variant alone changes. What takes longer than `limit_s` hangs, whatever the limit of the others.
+  void at_variant(const std::string& variant, double limit_s = std::numeric_limits<double>::infinity());
   /// The sweep is over, and what follows cannot spoil it.
   void finish(int exit_code);
 
   void reset();
   int64_t since_ns() const { return since_ns_; }  ///< of the latest change, by now_ns()
+  double limit_s() const { return limit_s_; }
   bool finished() const { return finished_; }
   int exit_code() const { return exit_code_; }
   /// Only when the process that wrote it is gone.
@@ -41,6 +43,7 @@ class Attempt {
  private:
   Attempt() = default;
   std::atomic<int64_t> since_ns_ = 0;
+  std::atomic<double> limit_s_ = std::numeric_limits<double>::infinity();
   std::atomic<bool> finished_ = false;
   std::atomic<int> exit_code_ = 0;
   char device_[64] = {}, work_[512] = {}, variant_[256] = {};

@@ -15,6 +15,7 @@
 namespace backplane::bench {
 
 class Turns;
+class TriedSettings;
 
 /// The device cannot be used any more; nothing of it is tried again.
 struct DeviceLost : std::runtime_error {
@@ -30,6 +31,7 @@ struct Allowance {
   std::vector<autotune::Failure> deaths;  ///< of earlier processes at this job, nobody knows by which variant
   std::map<std::string, autotune::Failure> deadly;  ///< variants that took a process down
   double repeat = 1;  ///< Contestant::repeat of what is ours
+  const TriedSettings* tried = nullptr;  ///< of peers
   Turns* turns = nullptr;  ///< with another process, while something is timed
 };
 

@@ -213,11 +213,32 @@ void KernelJob::race(const Outcome& outcome, const Values& inputs, const Allowan
   std::vector<Contender> contenders;  // they run beside the first group
   if (!peers_.empty() && !all[0].empty()) {
     Prepared(operands, all[0][0]).launch();  // for results to compare theirs with
-    contenders = prepare_contenders(peers_, case_, inputs, operands->outputs()[0]);
+    const PeerOperands same{inputs, operands->outputs()[0]};
+    contenders = prepare_contenders(peers_, problem_of(same), *allowance.tried);
   }
   for (const std::vector<std::string>& names : all) {
     if (!names.empty()) race_group(names, operands, std::exchange(contenders, {}), each);
   }
+}
+
+Peers KernelJob::peers_to_build() const {
+  Peers some;
+  const bool runs = std::ranges::any_of(rows_, [](const Row& row) { return row.status == Status::unmeasured; });
+  for (const std::shared_ptr<Peer>& each : peers_) {
+    if (runs && each->does(case_) && each->settings().size() > 1) some.push_back(each);
+  }
+  return some;
+}
+
+KernelJob::PeerOperands KernelJob::peer_operands() const {
+  const Values inputs = suitable_values(op_);
+  const auto operands = std::make_shared<Operands>(device_, op_, inputs);
+  Prepared(operands, usual_).launch();
+  return {inputs, operands->outputs()[0]};
+}
+
+Problem KernelJob::problem_of(const PeerOperands& operands) const {
+  return {case_, operands.inputs, operands.right, peer_device(*device_), key()};
 }
 
 void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr<Operands>& operands,
@@ -257,8 +278,9 @@ void KernelJob::race_group(std::vector<std::string> names, const std::shared_ptr
 void KernelJob::fill_peer(Row& row, const std::vector<Contender>& contenders) {
   for (const Contender& each : contenders) {
     if (each.name != row.variant) continue;
-    row.status = each.call ? Status::measured : Status::refused;
+    row.status = each.call ? Status::measured : each.left_out ? Status::skipped : Status::refused;
     row.reason = each.reason;
+    if (each.build_ns > 0) row.compile_ns = each.build_ns;
     if (each.call || each.error > 0) row.error = each.error, row.allowed = kPeerAllowed;
     if (each.error > kPeerAllowed) row.status = Status::wrong;
   }

@@ -32,6 +32,15 @@ class KernelJob : public Job {
   KernelJob(host::DevicePtr device, const Case& c, const std::string& suite, const Wanted& wanted, Peers peers = {});
   void run(const Allowance& allowance) override;
 
+  /// Those with settings; their kernels are built before anything is timed (peers/build_peers.h).
+  Peers peers_to_build() const;
+  struct PeerOperands {
+    Values inputs;
+    std::vector<std::byte> right;  ///< what our default makes of them
+  };
+  PeerOperands peer_operands() const;
+  Problem problem_of(const PeerOperands& operands) const;
+
  private:
   void add_row(report::Choice choice, const std::string& variant);
   void refuse(const std::string& reason);

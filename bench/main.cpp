@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "command_text.h"
 #include "report/compare.h"
+#include "report/reports.h"
 #include "suite.h"
 #include "supervise.h"
 #include "sweep.h"
@@ -73,6 +74,9 @@ int main_with(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "compare") {
     return report::compare_main({argv + 2, argv + argc}, std::cout, std::cerr);
   }
+  if (argc > 1 && std::string_view(argv[1]) == "report") {
+    return report::report_main({argv + 2, argv + argc}, std::cout, std::cerr);
+  }
   if (argc > 1 && std::string_view(argv[1]) == "ab") return guarded([&] { return ab_main({argv + 2, argv + argc}); });
   SweepOptions options;
   options.command_line = "backplane bench";
@@ -83,6 +87,7 @@ int main_with(int argc, char** argv) {
   app.footer(
       "backplane bench peers ...: beside what a user would pick instead, in one interleaved run.\n"
       "backplane bench compare old.json new.json: faster, slower, same or ambiguous, row by row.\n"
+      "backplane bench report a.json b.json --output FOLDER: one page of several sweeps.\n"
       "backplane bench ab --a OLD --b NEW ...: the same of two builds that take turns, until each row is decided.");
   std::string budget, limit;
   add_sweep(app, options, budget, limit);

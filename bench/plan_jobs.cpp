@@ -97,13 +97,17 @@ std::vector<std::unique_ptr<Job>> make_jobs(const SweepOptions& options, const S
   const Overrides overrides{options.shapes.empty() ? std::vector<DimensionRange>() : parse_ranges(options.shapes),
                             options.dtypes};
   const Wanted wanted = Wanted::parse(options.variants);
-  std::vector<std::unique_ptr<Job>> jobs;
+  struct Placed {
+    size_t round;  // which of its line's cases it is
+    std::unique_ptr<Job> job;
+  };
+  std::vector<Placed> placed;
   std::set<std::string> known;  // a case may be in two suites
-  const auto add = [&](std::unique_ptr<Job> job) {
+  const auto add = [&](std::unique_ptr<Job> job, size_t round) {
     std::erase_if(job->rows(), [&](const report::Row& row) {
       return !known.insert(report::identity(row)).second || !keep(row);
     });
-    if (!job->rows().empty()) jobs.push_back(std::move(job));
+    if (!job->rows().empty()) placed.push_back({round, std::move(job)});
   };
   std::map<host::DevicePtr, Peers> peers;
   for (const host::DevicePtr& device : usable(devices)) {
@@ -117,15 +121,21 @@ std::vector<std::unique_ptr<Job>> make_jobs(const SweepOptions& options, const S
   for (const NamedLine& each : selection.lines) {
     if (const Program* program = find_program(each.line.op)) {
       for (const host::DevicePtr& device : devices_for(*program, devices)) {
-        for (auto& job : ProgramJob::of(*program, each.line, each.suite, overrides, device)) add(std::move(job));
+        size_t round = 0;
+        for (auto& job : ProgramJob::of(*program, each.line, each.suite, overrides, device)) add(std::move(job), round++);
       }
       continue;
     }
+    size_t round = 0;
     for (const Case& c : expand(each.line, overrides)) {
       for (const host::DevicePtr& device : usable(devices))
-        add(std::make_unique<KernelJob>(device, c, each.suite, wanted, peers[device]));
+        add(std::make_unique<KernelJob>(device, c, each.suite, wanted, peers[device]), round);
+      ++round;
     }
   }
+  if (selection.budget_s) std::ranges::stable_sort(placed, {}, &Placed::round);
+  std::vector<std::unique_ptr<Job>> jobs;
+  for (Placed& each : placed) jobs.push_back(std::move(each.job));
   return jobs;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -51,12 +52,15 @@ pid_t start(const SweepOptions& options, const std::function<int(const SweepOpti
   std::exit(code);
 }
 
-/// Its status as waitpid() gives it. `hung`: it was killed because it was too long at one thing.
-int wait_for(pid_t pid, double limit_s, bool& hung) {
+/// Its status as waitpid() gives it. `limit_s` becomes that of what it was at; `hung`: it was killed because it was
+/// longer at that.
+int wait_for(pid_t pid, double& limit_s, bool& hung) {
+  const double usual_s = limit_s;
   // Not <sys/pidfd.h>: that of glibc 2.36 cannot be used from C++.
   const int descriptor = checked(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), "pidfd_open");
   pollfd look{descriptor, POLLIN, 0};
   while (poll(&look, 1, kLookMs) != 1) {
+    limit_s = std::min(usual_s, Attempt::shared().limit_s());
     const double at_it_s = static_cast<double>(now_ns() - Attempt::shared().since_ns()) * 1e-9;
     if (at_it_s < limit_s || Attempt::shared().finished()) continue;
     hung = true;
@@ -76,7 +80,7 @@ std::string name_of_signal(int number) {
 }
 
 autotune::Failure what_happened(int status, bool hung, double limit_s) {
-  if (hung) return {Verdict::hung, fmt::format("no end within {:g} s", limit_s)};
+  if (hung) return {Verdict::hung, fmt::format("no end within {:.3g} s", limit_s)};
   if (WIFEXITED(status))
     return {Verdict::crashed, fmt::format("the process ended itself with code {}", WEXITSTATUS(status))};
   const int number = WTERMSIG(status);
@@ -96,13 +100,14 @@ int supervise(SweepOptions options, const std::function<int(const SweepOptions&)
     const pid_t pid = start(options, sweep);
     child = pid;
     bool hung = false;
-    const int status = wait_for(pid, options.limit_s, hung);
+    double limit_s = options.limit_s;
+    const int status = wait_for(pid, limit_s, hung);
     child = 0;
     if (attempt.finished()) return attempt.exit_code();
     if (WIFSIGNALED(status) && !hung && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
       return WTERMSIG(status) == SIGINT ? static_cast<int>(cli::ExitCode::interrupted) : 128 + SIGTERM;
     Incident incident = attempt.read();
-    incident.what = what_happened(status, hung, options.limit_s);
+    incident.what = what_happened(status, hung, limit_s);
     const std::string text = fmt::format("{}: {}", name_of(incident.what.verdict), incident.what.reason);
     if (incident.work.empty()) {
       fmt::print(stderr, "backplane bench: [bench] {} outside of any row / see backplane doctor\n", text);

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <set>
@@ -19,9 +18,9 @@
 #include "environment.h"
 #include "journal.h"
 #include "noise.h"
+#include "peers/build_peers.h"
 #include "plan_jobs.h"
 #include "report/reports.h"
-#include "report/results_json.h"
 #include "roofline.h"
 #include "row_line.h"
 #include "slow.h"
@@ -76,7 +75,10 @@ class Sweep {
     Journal journal(options_.output, options_.resume);
     if (options_.resume) journal.resume(run_, !options_.incidents.empty());
     journal_ = &journal;
-    jobs_ = jobs([&](const Row& row) { return !journal.has(row); });
+    jobs_ = jobs([&](const Row& row) {
+      places_.emplace(report::identity(row), places_.size());
+      return !journal.has(row);
+    });
     if (jobs_.empty() && !options_.resume)
       throw Error("[bench] nothing is left to measure; look at --list, --filter and --shapes");
     for (const auto& job : jobs_) {
@@ -88,9 +90,17 @@ class Sweep {
     start_ns_ = options_.start_ns > 0 ? options_.start_ns : now_ns();
     give_up_deadly_devices();
     journal.header(run_);
+    const auto left_s = [&] { return selection_.budget_s ? left_s_until(*selection_.budget_s / 3) : 1e9; };
+    build_peers(jobs_, {tried_, left_s, options_.incidents, [&](const std::string& text) { status_.show(text); },
+                        &cli::interrupted()});
     if (options_.ceilings) measure_ceilings_of_all();
     noise_.emplace(all_devices());
     run_jobs();
+    // In the order of the suites, whatever was measured first. Rows of an earlier sweep that this one did not ask for: last.
+    std::ranges::stable_sort(run_.rows, {}, [&](const Row& row) {
+      const auto place = places_.find(report::identity(row));
+      return place != places_.end() ? place->second : places_.size();
+    });
     raise_to_rows(run_.ceilings, run_.rows);
     for (Row& row : run_.rows) Roofline(run_.ceilings, row.device).judge(row);
     Attempt::shared().at("", "");
@@ -115,15 +125,15 @@ class Sweep {
     }
     return all;
   }
-  double left_s() const {
-    return selection_.budget_s ? *selection_.budget_s - seconds_since(start_ns_) : 1e9;
-  }
+  double left_s_until(double seconds) const { return seconds - seconds_since(start_ns_); }
+  double left_s() const { return selection_.budget_s ? left_s_until(*selection_.budget_s) : 1e9; }
 
   /// Each death takes time from the others: so many, and the device has no more rows.
   void give_up_deadly_devices() {
     constexpr int kMostDeaths = 8;
     std::map<std::string, int> deaths;
     for (const Incident& each : options_.incidents) {
+      if (each.work == kBuildPeers) continue;  // not the device's doing
       if (++deaths[each.device] == kMostDeaths)
         lost_[each.device] = fmt::format("it took the process down {} times in this sweep", kMostDeaths);
     }
@@ -225,6 +235,7 @@ class Sweep {
       if (each.variant.empty()) allowance.deaths.push_back(each.what);
       else allowance.deadly.emplace(each.variant, each.what);
     }
+    allowance.tried = &tried_;
     allowance.turns = turns_ ? &*turns_ : nullptr;
     allowance.repeat = slow_.factor(report::identity(job.rows().front()));
     Attempt::shared().at(name, job.key());
@@ -253,23 +264,14 @@ class Sweep {
   }
 
   void write_reports() {
-    const std::filesystem::path folder = options_.output;
-    const auto write = [&](const char* name, const std::string& text) {
-      std::ofstream file(folder / name);
-      file << text;
-      if (!file.flush())
-        throw cli::CommandError(cli::ExitCode::file, "[bench] cannot write " + (folder / name).string());
-    };
-    write("results.json", report::to_json(run_));
-    write("results.csv", report::csv(run_));
-    write("results.md", report::markdown(run_));
-    write("results.html", report::html(run_));
+    report::write_reports(run_, options_.output);
     fmt::print("{}", report::terminal(run_));
     fmt::print("{} rows in {:.0f} s; {}/results.json, .csv, .md, .html\n", run_.rows.size(), seconds_since(start_ns_),
                options_.output);
   }
 
   const SweepOptions& options_;
+  TriedSettings tried_{TriedSettings::cache_file()};
   Slow slow_;
   std::optional<Turns> turns_;
   Selection selection_;
@@ -280,6 +282,7 @@ class Sweep {
   Journal* journal_ = nullptr;
   std::optional<NoiseFloor> noise_;
   std::map<std::string, std::string> lost_;
+  std::map<std::string, size_t> places_;  ///< of rows, by identity
   int64_t start_ns_ = 0;
   size_t done_ = 0;
 };

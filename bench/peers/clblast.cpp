@@ -104,6 +104,7 @@ class Clblast : public Peer {
     }
   }
   std::string name() const override { return "CLBlast"; }
+  bool does(const Case& c) const override { return Product::is_one(c); }
   std::unique_ptr<PeerCall> prepare(const Case& c, const Values& values) override {
     const std::optional<Product> p = Product::of(c, values);
     return p ? std::make_unique<Call>(context_, queue_, p->m, p->n, p->k, p->a, p->b) : nullptr;

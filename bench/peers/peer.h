@@ -33,6 +33,8 @@ class Peer {
   virtual std::string name() const = 0;
   /// The argument of `backplane bench peers` that brings it; empty for those that are always there.
   virtual std::string option() const { return ""; }
+  /// False where it is known without operands that prepare() would give null.
+  virtual bool does(const Case& /*c*/) const { return true; }
   /// Null when it does not do this. Operands are f32 and dense; `values` outlive the call.
   virtual std::unique_ptr<PeerCall> prepare(const Case& c, const Values& values) = 0;
   /// Ways to set it up, the library's own choice first. use() holds for calls made afterwards.
@@ -45,6 +47,7 @@ using Peers = std::vector<std::shared_ptr<Peer>>;
 struct Product {
   int64_t m, n, k;
   const float *a, *b;
+  static bool is_one(const Case& c);
   /// Nothing when the case is something else.
   static std::optional<Product> of(const Case& c, const Values& values);
 };

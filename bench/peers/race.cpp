@@ -4,15 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 
 #include <fmt/format.h>
+
+#include "attempt.h"
+#include "busy.h"
 
 namespace backplane::bench {
 
 namespace {
 
-constexpr size_t kKept = 4;  // settings that are tried again on later problems
 constexpr const char* kTuned = " tuned";
 
 double difference(const std::vector<float>& theirs, const std::vector<std::byte>& right) {
@@ -29,19 +30,20 @@ double difference(const std::vector<float>& theirs, const std::vector<std::byte>
   return worst / largest;
 }
 
-Contender prepare(Peer& peer, const std::string& name, const Case& c, const Values& values,
-                  const std::vector<std::byte>& right) {
+Contender prepare(Peer& peer, const std::string& name, const Problem& problem) {
   Contender contender;
   contender.name = name;
+  const int64_t start_ns = now_ns();
   try {
-    contender.call = peer.prepare(c, values);
+    contender.call = peer.prepare(problem.c, problem.values);
     if (!contender.call) {
       contender.reason = "the library does not do this";
       return contender;
     }
     contender.call->enqueue();
     contender.call->finish();
-    contender.error = difference(contender.call->output(), right);
+    contender.build_ns = static_cast<double>(now_ns() - start_ns);
+    contender.error = difference(contender.call->output(), problem.right);
     if (!(contender.error <= kPeerAllowed)) {
       contender.reason = fmt::format("its result differs by {:.1e} of the largest", contender.error);
       contender.call.reset();
@@ -53,33 +55,42 @@ Contender prepare(Peer& peer, const std::string& name, const Case& c, const Valu
   return contender;
 }
 
-/// Settings worth trying, the fastest first. All are tried on the first problem of a run, later only the best of those.
-std::vector<std::string>& settings_to_try(const Peer& peer) {
-  static std::map<std::string, std::vector<std::string>> known;
-  return known.try_emplace(peer.name(), peer.settings()).first->second;
+/// With a setting that was tried; without a call where the try says that it cannot be used.
+Contender prepare_tried(Peer& peer, const std::string& name, const std::string& setting, const Problem& problem,
+                        const TriedSettings& tried) {
+  const TriedSettings::Result* known = tried.find(problem.device, peer.name(), problem.work, setting);
+  if (known != nullptr && known->ns <= 0) {
+    Contender contender;
+    contender.name = name, contender.reason = known->reason, contender.left_out = known->left_out;
+    return contender;
+  }
+  peer.use(setting);
+  Contender contender = prepare(peer, name, problem);
+  if (known != nullptr) contender.build_ns = std::max(contender.build_ns, known->build_ns);
+  return contender;
 }
 
-Contender prepare_best(Peer& peer, const Case& c, const Values& values, const std::vector<std::byte>& right) {
-  std::vector<std::string>& names = settings_to_try(peer);
-  std::vector<std::pair<double, std::string>> order;
-  std::string reason;
-  for (const std::string& setting : names) {
-    peer.use(setting);
-    const Contender tried = prepare(peer, setting, c, values, right);  // not every setting fits every problem
-    if (tried.call) order.emplace_back(quick_time(tried.call->contestant(), 5'000'000, 50'000'000), setting);
-    else reason = tried.reason;
+/// The first setting that was not usable, to say why none is; the own choice when nothing was tried.
+std::string to_complain_of(const Peer& peer, const Problem& problem, const TriedSettings& tried) {
+  for (const std::string& setting : peer.settings()) {
+    if (tried.find(problem.device, peer.name(), problem.work, setting) != nullptr) return setting;
   }
-  std::ranges::sort(order);
-  if (order.empty()) return {peer.name() + kTuned, nullptr, reason, 0};
-  if (names.size() > kKept) {
-    names.clear();
-    for (size_t i = 0; i < std::min(kKept, order.size()); ++i) names.push_back(order[i].second);
-  }
-  peer.use(order[0].second);
-  return prepare(peer, peer.name() + kTuned, c, values, right);
+  return kOwnChoice;
 }
 
 }  // namespace
+
+std::string peer_device(const host::Device& device) {
+  const bp_device_info& info = device.info();
+  return device.plugin_name() + " " + info.name + " " + info.driver;
+}
+
+TriedSettings::Result try_setting(Peer& peer, const std::string& setting, const Problem& problem) {
+  peer.use(setting);
+  const Contender contender = prepare(peer, setting, problem);
+  if (!contender.call) return {.reason = contender.reason, .build_ns = contender.build_ns};
+  return {.ns = quick_time(contender.call->contestant(), 5'000'000, 50'000'000), .build_ns = contender.build_ns};
+}
 
 std::vector<std::string> contender_names(const Peers& peers) {
   std::vector<std::string> names;
@@ -98,14 +109,17 @@ std::string options_for(const Peers& peers) {
   return text;
 }
 
-std::vector<Contender> prepare_contenders(const Peers& peers, const Case& c, const Values& values,
-                                          const std::vector<std::byte>& right) {
+std::vector<Contender> prepare_contenders(const Peers& peers, const Problem& problem, const TriedSettings& tried) {
   std::vector<Contender> contenders;
   for (const auto& peer : peers) {
-    peer->use("default");
-    contenders.push_back(prepare(*peer, peer->name(), c, values, right));
-    if (peer->settings().size() > 1) contenders.push_back(prepare_best(*peer, c, values, right));
+    Attempt::shared().at_variant(peer->name());
+    contenders.push_back(prepare_tried(*peer, peer->name(), kOwnChoice, problem, tried));
+    if (peer->settings().size() < 2) continue;
+    const std::vector<std::string> best = tried.fastest(problem.device, peer->name(), problem.work);
+    const std::string setting = best.empty() ? to_complain_of(*peer, problem, tried) : best.front();
+    contenders.push_back(prepare_tried(*peer, peer->name() + kTuned, setting, problem, tried));
   }
+  Attempt::shared().at_variant("");
   return contenders;
 }
 

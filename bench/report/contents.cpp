@@ -37,16 +37,13 @@ std::string note(const Row& row) {
   return text_or_absent(text);
 }
 
-}  // namespace
-
-std::vector<std::pair<std::string, std::string>> facts(const Run& run) {
-  const Environment& e = run.environment;
+Facts facts_of(const std::string& started, const std::string& command, const Environment& e) {
   std::string versions;
   for (const auto& [name, version] : e.versions) versions = joined(versions, name + " " + version);
   std::string noise = percent_text(e.noise_floor);
   if (e.noise_floor) noise += " between stretches of time; smaller differences mean nothing";
-  return {{"started", text_or_absent(run.started)},
-          {"command", text_or_absent(run.command_line)},
+  return {{"started", text_or_absent(started)},
+          {"command", text_or_absent(command)},
           {"processor", fmt::format("{}, {} cores, {} threads used", text_or_absent(e.cpu_model), e.cores, e.threads)},
           {"instruction sets", text_or_absent(e.cpu_flags)},
           {"governor", text_or_absent(e.governor)},
@@ -54,8 +51,39 @@ std::vector<std::pair<std::string, std::string>> facts(const Run& run) {
           {"load, start and end", load_text(e.load_start) + " and " + load_text(e.load_end)},
           {"build", text_or_absent(joined(joined(e.build, e.compiler), e.commit))},
           {"versions", text_or_absent(versions)},
-          {"noise floor", noise},
-          {"rows", status_counts(rows_of(run))}};
+          {"noise floor", noise}};
+}
+
+Facts facts_of(const Part& part) { return facts_of(part.started, part.command_line, part.environment); }
+
+/// Whether all parts say the same of fact `i`.
+bool is_common(const Run& run, size_t i) {
+  return std::ranges::all_of(run.parts, [&](const Part& part) { return facts_of(part)[i] == facts_of(run.parts[0])[i]; });
+}
+
+}  // namespace
+
+Facts facts(const Run& run) {
+  Facts all = facts_of(run.started, run.command_line, run.environment), common;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (run.parts.empty() || is_common(run, i)) common.push_back(all[i]);
+  }
+  common.emplace_back("rows", status_counts(rows_of(run)));
+  return common;
+}
+
+Table parts_table(const Run& run) {
+  Table table;
+  for (const Part& part : run.parts) {
+    const Facts facts = facts_of(part);
+    std::vector<std::string>& cells = table.rows.emplace_back();
+    for (size_t i = 0; i < facts.size(); ++i) {
+      if (is_common(run, i)) continue;
+      if (table.rows.size() == 1) table.columns.push_back({facts[i].first});
+      cells.push_back(facts[i].second);
+    }
+  }
+  return table;
 }
 
 std::string status_counts(const Rows& rows) {

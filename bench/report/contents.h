@@ -13,8 +13,11 @@ namespace backplane::bench::report {
 
 using Rows = std::vector<const Row*>;
 
-/// Label and text: when, what, on which machine, how noisy.
-std::vector<std::pair<std::string, std::string>> facts(const Run& run);
+using Facts = std::vector<std::pair<std::string, std::string>>;  ///< label and text
+/// When, what, on which machine, how noisy; of a run of several parts what is true of all.
+Facts facts(const Run& run);
+/// A line for each part, with the facts in which they differ; no lines for what one sweep measured.
+Table parts_table(const Run& run);
 /// "12 measured, 2 refused, 1 wrong"; statuses that did not occur are left out.
 std::string status_counts(const Rows& rows);
 /// Empty unless the run's data are made up; then the sentence that says so.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/merge.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include <fmt/format.h>
 
 #include "report/statistics.h"
 
@@ -56,6 +59,81 @@ Run joined(std::vector<Run> runs) {
   }
   if (runs.size() > 1) all.environment.noise_floor = std::sqrt(squares) / static_cast<double>(runs.size());
   merge_repetitions(all);
+  return all;
+}
+
+namespace {
+
+/// The ids that a run's devices get among those that are there already. Adds those that are new.
+std::map<std::string, std::string> placed(std::vector<Device>& all, std::map<std::string, std::string>& machines,
+                                          const Run& run) {
+  std::map<std::string, std::string> names;
+  const std::string machine = run.environment.cpu_model + run.environment.system;
+  for (Device device : run.devices) {
+    const std::string id = device.id;
+    for (int number = 2;; device.id = fmt::format("{} ({})", id, number++)) {
+      const auto known = std::ranges::find(all, device.id, &Device::id);
+      if (known == all.end()) {
+        machines[device.id] = machine;
+        all.push_back(device);
+        break;
+      }
+      const bool same = known->name == device.name && known->architecture == device.architecture &&
+                        known->driver == device.driver && machines[device.id] == machine;
+      if (!same) continue;
+      *known = device;  // the newer build; lost or not
+      break;
+    }
+    names[id] = device.id;
+  }
+  return names;
+}
+
+bool says_nothing(const Row& row) { return row.status == Status::skipped || row.status == Status::unmeasured; }
+
+void take_rows(Run& all, std::map<std::string, size_t>& places, std::vector<Row>& rows) {
+  for (Row& row : rows) {
+    const auto [place, is_new] = places.emplace(identity(row), all.rows.size());
+    if (is_new) all.rows.push_back(std::move(row));
+    else if (!says_nothing(row)) all.rows[place->second] = std::move(row);
+  }
+}
+
+void take_ceilings(Run& all, std::vector<Ceiling>& ceilings) {
+  for (Ceiling& ceiling : ceilings) {
+    const auto same = std::ranges::find_if(all.ceilings, [&](const Ceiling& each) {
+      return each.device == ceiling.device && each.dtype == ceiling.dtype && each.kind == ceiling.kind &&
+             each.working_set_bytes == ceiling.working_set_bytes;
+    });
+    if (same != all.ceilings.end()) *same = std::move(ceiling);
+    else all.ceilings.push_back(std::move(ceiling));
+  }
+}
+
+}  // namespace
+
+Run combined(std::vector<Run> runs) {
+  std::ranges::stable_sort(runs, {}, &Run::started);  // UTC in one form, so text is in order
+  if (runs.size() == 1) return std::move(runs.front());
+  Run all;
+  std::map<std::string, std::string> machines;  // of devices
+  std::map<std::string, size_t> places;         // of rows, by identity
+  for (Run& run : runs) {
+    const auto names = placed(all.devices, machines, run);
+    const auto renamed = [&](const std::string& id) { return names.contains(id) ? names.at(id) : id; };
+    for (Row& row : run.rows) row.device = renamed(row.device);
+    for (Ceiling& ceiling : run.ceilings) ceiling.device = renamed(ceiling.device);
+    take_rows(all, places, run.rows);
+    take_ceilings(all, run.ceilings);
+    if (run.parts.empty()) run.parts = {{run.started, run.command_line, run.environment}};
+    all.parts.insert(all.parts.end(), run.parts.begin(), run.parts.end());
+    all.made_up |= run.made_up;
+    all.started = run.started, all.environment = run.environment;
+  }
+  for (const Part& part : all.parts) {
+    const std::optional<double> noise = part.environment.noise_floor;
+    if (noise) all.environment.noise_floor = std::max(*noise, all.environment.noise_floor.value_or(0));
+  }
   return all;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several measurements of the same rows as one: runs of one build, or repetitions within a file.
+// Several runs as one: measurements of the same rows, of one build or repeated within a file, and sweeps of several
+// devices and suites that belong on one page.
 #pragma once
 
 #include <vector>
@@ -14,5 +15,10 @@ void merge_repetitions(Run& run);
 
 /// All of one build; environment and devices are the first one's, the noise floor is that of their mean. At least one.
 Run joined(std::vector<Run> runs);
+
+/// One run of all devices and rows, with a part for each. Of rows with one identity the newer one stands, unless it only
+/// says that it was left out; of ceilings, too. A device that is another one than its namesake of an earlier part (on
+/// another machine, with another driver) is "cpu:0 (2)". At least one.
+Run combined(std::vector<Run> runs);
 
 }  // namespace backplane::bench::report

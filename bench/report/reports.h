@@ -3,7 +3,10 @@
 // status).
 #pragma once
 
+#include <filesystem>
+#include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "report/results.h"
 
@@ -16,5 +19,12 @@ std::string csv(const Run& run);
 std::string markdown(const Run& run);
 /// One self-contained page: no network, no script, below 2 MB for 5,000 rows.
 std::string html(const Run& run);
+
+/// All of these but the terminal's, and JSON, as results.* in a folder, which is made. Throws Error.
+void write_reports(const Run& run, const std::filesystem::path& folder);
+
+/// `backplane bench report results.json [more.json ...] [--output FOLDER]`; `args` begin behind "report". Returns 0, 2
+/// for arguments without sense, 4 for files that cannot be read or written.
+int report_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
 
 }  // namespace backplane::bench::report

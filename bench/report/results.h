@@ -141,12 +141,20 @@ struct Row {
   bool operator==(const Row&) const = default;
 };
 
+/// One of several sweeps that a run was put together of.
+struct Part {
+  std::string started, command_line;
+  Environment environment;
+  bool operator==(const Part&) const = default;
+};
+
 struct Run {
   int schema = kSchema;
   std::string started;  ///< UTC, "2026-11-21T19:30:00Z"
   std::string command_line;
   bool made_up = false;  ///< data for tests of the reports; every report says so
-  Environment environment;
+  Environment environment;  ///< with parts: the newest one's
+  std::vector<Part> parts;  ///< the oldest first; empty for what one sweep measured
   std::vector<Device> devices;
   std::vector<Ceiling> ceilings;
   std::vector<Row> rows;

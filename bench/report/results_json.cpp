@@ -52,6 +52,11 @@ void fields(V&& visit, T& x) {
   visit("load_end", x.load_end), visit("noise_floor", x.noise_floor);
 }
 template <class V, class T>
+requires std::is_same_v<std::remove_const_t<T>, Part>
+void fields(V&& visit, T& x) {
+  visit("started", x.started), visit("command_line", x.command_line), visit("environment", x.environment);
+}
+template <class V, class T>
 requires std::is_same_v<std::remove_const_t<T>, Ceiling>
 void fields(V&& visit, T& x) {
   visit("device", x.device), visit("dtype", x.dtype), visit("kind", x.kind);
@@ -77,8 +82,8 @@ template <class V, class T>
 requires std::is_same_v<std::remove_const_t<T>, Run>
 void fields(V&& visit, T& x) {
   visit("schema", x.schema), visit("started", x.started), visit("command_line", x.command_line);
-  visit("made_up", x.made_up), visit("environment", x.environment), visit("devices", x.devices);
-  visit("ceilings", x.ceilings);
+  visit("made_up", x.made_up), visit("environment", x.environment), visit("parts", x.parts);
+  visit("devices", x.devices), visit("ceilings", x.ceilings);
 }
 
 template <class T>

@@ -12,6 +12,7 @@ std::string terminal(const Run& run) {
   std::string text;
   if (run.made_up) text += made_up_notice(run) + "\n\n";
   for (const auto& [label, value] : facts(run)) text += fmt::format("{:<20} {}\n", label, value);
+  if (!run.parts.empty()) text += "\n" + terminal_text(parts_table(run));
   text += "\n" + terminal_text(devices_table(run));
   if (!run.ceilings.empty()) text += "\n" + terminal_text(ceilings_table(run));
   for (const auto& [op, rows] : grouped(rows_of(run), [](const Row& row) { return row.op; }))
@@ -23,6 +24,7 @@ std::string markdown(const Run& run) {
   std::string text = "# Measured " + text_or_absent(run.started) + "\n\n";
   if (run.made_up) text += "**" + made_up_notice(run) + "**\n\n";
   for (const auto& [label, value] : facts(run)) text += fmt::format("- {}: {}\n", label, markdown_cell(value));
+  if (!run.parts.empty()) text += "\n## Sweeps\n\n" + markdown_text(parts_table(run));
   text += "\n## Devices\n\n" + markdown_text(devices_table(run));
   if (!run.ceilings.empty()) {
     text += "\n## Ceilings\n\nMeasured in this run; shares below are of these.\n\n";

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A peer that is wrong, fails or cannot is named with its reason and not timed.
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "peers/race.h"
 #include "suite.h"
@@ -33,13 +36,27 @@ struct Fake : Peer {
   std::string setting;
 };
 
+/// What the fake should give.
+struct Made {
+  Made() : bytes(2 * sizeof(float)) {
+    const float right[] = {1, 2};
+    std::memcpy(bytes.data(), right, sizeof right);
+  }
+  Problem problem() const { return {c, values, bytes, "device", "work"}; }
+  Case c;
+  Values values;
+  std::vector<std::byte> bytes;
+};
+
+/// With several ways, all of them are tried.
 std::vector<Contender> contenders_of(std::vector<std::string> ways) {
   const auto fake = std::make_shared<Fake>();
   fake->ways = std::move(ways);
-  const float right[] = {1, 2};
-  std::vector<std::byte> bytes(sizeof right);
-  std::memcpy(bytes.data(), right, sizeof right);
-  return prepare_contenders({fake}, {}, {}, bytes);
+  const Made made;
+  TriedSettings tried;
+  for (const std::string& way : fake->ways.size() > 1 ? fake->ways : std::vector<std::string>())
+    tried.add("device", "fake", "work", way, try_setting(*fake, way, made.problem()));
+  return prepare_contenders({fake}, made.problem(), tried);
 }
 
 TEST(Peers, AreTimedWhenTheyAreRight) {
@@ -58,13 +75,13 @@ TEST(Peers, AreOtherDevices) {
   std::vector<std::byte> right = operands->outputs()[0];
   const Peers peers{device_peer(device)};
   EXPECT_EQ(options_for(peers), " --beside reference:0");
-  const auto contenders = prepare_contenders(peers, product, values, right);
+  const auto contenders = prepare_contenders(peers, {product, values, right, "device", "work"}, TriedSettings());
   ASSERT_EQ(contenders.size(), 1u);
   EXPECT_EQ(contenders[0].name, "reference:0");
   EXPECT_NE(contenders[0].call, nullptr) << contenders[0].reason;
   EXPECT_EQ(contenders[0].error, 0);
   right.assign(right.size(), std::byte{0});
-  EXPECT_EQ(prepare_contenders(peers, product, values, right)[0].call, nullptr);
+  EXPECT_EQ(prepare_contenders(peers, {product, values, right, "device", "work"}, TriedSettings())[0].call, nullptr);
 }
 
 TEST(Peers, SayWhyTheyAreNot) {
@@ -84,6 +101,38 @@ TEST(Peers, OnlySettingsThatAreRightAreCalledBest) {
   EXPECT_EQ(contenders[0].call, nullptr) << "the library's own choice";
   EXPECT_EQ(contenders[1].name, "fake tuned");
   EXPECT_NE(contenders[1].call, nullptr);
+}
+
+TEST(Peers, ThatWereNotBuiltInTimeSaySo) {
+  const auto fake = std::make_shared<Fake>();
+  fake->ways = {"right", "other"};
+  const Made made;
+  TriedSettings tried;
+  for (const char* setting : {kOwnChoice, "right", "other"})
+    tried.add("device", "fake", "work", setting, {.reason = "no end within 3 s", .left_out = true});
+  for (const Contender& each : prepare_contenders({fake}, made.problem(), tried)) {
+    EXPECT_EQ(each.call, nullptr) << each.name;
+    EXPECT_EQ(each.reason, "no end within 3 s") << each.name;
+  }
+}
+
+TEST(TriedSettings, AreKeptFromOneRunToTheNext) {
+  const auto file = std::filesystem::temp_directory_path() / ("backplane-tried-" + std::to_string(getpid()));
+  {
+    TriedSettings tried(file);
+    tried.add("device", "peer", "work", "slow", {.ns = 3e6});
+    tried.add("device", "peer", "work", "wrong", {.reason = "its result\tdiffers"});
+    tried.add("device", "peer", "work", "fast", {.ns = 2e6});
+    tried.add("device", "peer", "work", "unbuilt", {.reason = "no time", .left_out = true});
+  }
+  std::ofstream(file, std::ios::app) << "device\tpeer\twork\tcut o";
+  const TriedSettings again(file);
+  EXPECT_THAT(again.fastest("device", "peer", "work"), ElementsAre("fast", "slow"));
+  ASSERT_NE(again.find("device", "peer", "work", "wrong"), nullptr);
+  EXPECT_EQ(again.find("device", "peer", "work", "wrong")->reason, "its result differs");
+  EXPECT_EQ(again.find("device", "peer", "work", "unbuilt"), nullptr) << "another run has more time";
+  EXPECT_EQ(again.find("other device", "peer", "work", "fast"), nullptr);
+  std::filesystem::remove(file);
 }
 
 TEST(Peers, KnowAProductWhenTheySeeOne) {

@@ -124,6 +124,7 @@ std::string machine_section(const Page& page) {
   for (const auto& [label, text] : facts(page.run))
     body += "<div><dt>" + escaped(label) + "</dt><dd>" + escaped(text) + "</dd></div>\n";
   body += "</dl>\n";
+  if (!page.run.parts.empty()) body += scrolling(html_table(parts_table(page.run)));
   if (!page.run.devices.empty()) body += scrolling(html_table(devices_table(page.run)));
   return section("machine", "The machine", "What was true while these rows were measured.", body);
 }

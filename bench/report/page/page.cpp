@@ -44,9 +44,12 @@ std::string tiles(const Page& page) {
 }
 
 std::string head(const Page& page) {
-  const std::string suite = page.run.rows.empty() ? "" : page.run.rows.front().suite;
+  std::string suites;
+  for (const auto& [suite, rows] : grouped(rows_of(page.run), [](const Row& row) { return row.suite; })) {
+    if (!suite.empty()) suites += (suites.empty() ? "" : ", ") + suite;
+  }
   std::string text = "<header>\n<h1>Backplane bench</h1>\n<div class=\"sub\">";
-  if (!suite.empty()) text += "suite " + escaped(suite) + " · ";
+  if (!suites.empty()) text += (suites.find(',') != std::string::npos ? "suites " : "suite ") + escaped(suites) + " · ";
   text += escaped(text_or_absent(page.run.started)) + " · " + escaped(text_or_absent(page.run.environment.cpu_model));
   text += legend(device_legend(page)) + "</div>\n";
   if (page.run.made_up) text += "<p class=\"notice\">" + escaped(made_up_notice(page.run)) + "</p>\n";
