@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "backplane/codegen/answers.h"
 #include "cuda_build_id.h"
+#include "epilogue.h"
 
 namespace backplane::cuda {
 
@@ -17,11 +19,13 @@ Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml
   staging_ = make_pool(UINT64_MAX, UINT64_MAX);
   programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
   lt_ = std::make_unique<BlasLt>(host_);
+  plans_ = std::make_unique<dnn::Plans>(dnn::open(host_));
   clock_ = std::make_unique<Clock>(*this);
 }
 
 Device::~Device() {
   clock_.reset();
+  plans_.reset();
   lt_.reset();
   programs_.reset();
   memory_.reset();
@@ -142,10 +146,16 @@ std::unique_ptr<Event> Device::create_event() {
   return std::make_unique<Event>(*this);
 }
 
+std::vector<LtVariant> Device::products(const bp_op& op) const {
+  std::vector<LtVariant> list = lt_variants(*lt_, op);
+  if (!compiler_.problem().empty()) std::erase_if(list, [](const LtVariant& v) { return v.leaves_epilogue; });
+  return list;
+}
+
 void Device::query(const bp_op& op, sdk::Support& support) {
   const Current current = enter();
   if (!compiler_.problem().empty()) {  // what libraries do needs no compiler
-    if (op.program == nullptr && !lt_variants(*lt_, op).empty()) support.yes();
+    if (!products(op).empty()) support.yes();
     else support.no("[cuda] " + compiler_.problem());
     return;
   }
@@ -154,49 +164,79 @@ void Device::query(const bp_op& op, sdk::Support& support) {
 
 void Device::variants(const bp_op& op, std::vector<bp_variant>& list) {
   const Current current = enter();
-  // The heuristic's best is the default; Backplane's own kernels are there to be measured against it.
-  for (const LtVariant& v : lt_variants(*lt_, op)) {
+  // cuBLASLt's best is the default; Backplane's own kernels are there to be measured against it.
+  for (const LtVariant& v : products(op)) {
     const uint32_t flags = list.empty() ? uint32_t{BP_VARIANT_DEFAULT} : 0u;
     list.push_back(sdk::make_variant(v.name, flags, v.workspace, v.notes, BP_DETERMINISM_RUN, 1));
     // With an epilogue to launch behind it, the build stands for what that is.
-    if (op.program == nullptr) list.back().code_hash = codegen::code_hash(BACKPLANE_CUDA_OWN_ID + lt_->version() + v.name, {});
+    if (!v.leaves_epilogue) list.back().code_hash = codegen::code_hash(BACKPLANE_CUDA_OWN_ID + lt_->version() + v.name, {});
   }
-  if (compiler_.problem().empty()) codegen::answer_variants(op, entry_.facts, BACKPLANE_CUDA_OWN_ID, list);
+  if (!compiler_.problem().empty()) return;
+  codegen::answer_variants(op, entry_.facts, BACKPLANE_CUDA_OWN_ID, list);
+  // Behind the default until a GPU has shown that they are right; kernels for operands that lie anywhere come with them.
+  for (const dnn::Plan& p : plans_->list(op)) {
+    list.push_back(sdk::make_variant(p.name, BP_VARIANT_SLOW_BUILD, p.workspace, p.notes, p.determinism, 1));
+  }
 }
 
 std::unique_ptr<Kernel> Device::prepare(const bp_op& op, const char* variant) {
   const Current current = enter();
-  for (const LtVariant& v : lt_variants(*lt_, op)) {
+  for (const LtVariant& v : products(op)) {
     if (variant == nullptr || v.name == variant) return prepare_product(op, v);
+  }
+  if (variant != nullptr && compiler_.problem().empty() && std::string_view(variant).starts_with("cudnn@")) {
+    return prepare_plan(op, variant);
   }
   const codegen::Variant chosen = codegen::choose_variant(op, entry_.facts, "cuda", variant);
   auto kernel = std::make_unique<Kernel>();
-  add_launches(*kernel, chosen);
+  kernel->steps = launches(chosen, &kernel->build_time_ns);
   kernel->workspace = chosen.workspace;
   sdk::copy_text(kernel->variant, sizeof(kernel->variant), chosen.name);
   return kernel;
 }
 
-void Device::add_launches(Kernel& kernel, const codegen::Variant& variant) {
+Steps Device::launches(const codegen::Variant& variant, uint64_t* build_ns) {
+  Steps steps;
   for (codegen::Launch& launch : variant.build().launches) {
-    kernel.steps.push_back(std::make_unique<Launch>(std::move(launch), *programs_, staging_, &kernel.build_time_ns));
+    steps.push_back(std::make_unique<Launch>(std::move(launch), *programs_, staging_, build_ns));
+  }
+  return steps;
+}
+
+void Device::add_epilogue(const bp_op& op, bool out_of_workspace, Steps& steps, uint64_t* build_ns) {
+  std::vector<bp_tensor_desc> inputs;
+  const bp_op epilogue = epilogue_operation(op, inputs);
+  const codegen::Variant chosen = codegen::choose_variant(epilogue, entry_.facts, "cuda", nullptr);
+  for (codegen::Launch& launch : chosen.build().launches) {
+    auto prepared = std::make_unique<Launch>(std::move(launch), *programs_, staging_, build_ns);
+    steps.push_back(std::make_unique<Epilogue>(std::move(prepared), out_of_workspace, 2, epilogue.num_inputs));
   }
 }
 
 std::unique_ptr<Kernel> Device::prepare_product(const bp_op& op, const LtVariant& variant) {
   auto kernel = std::make_unique<Kernel>();
   kernel->steps.push_back(lt_product(*lt_, variant));
-  if (op.program != nullptr) {
-    std::vector<bp_tensor_desc> inputs;
-    const bp_op epilogue = lt_epilogue(op, inputs);
-    const codegen::Variant chosen = codegen::choose_variant(epilogue, entry_.facts, "cuda", nullptr);
-    for (codegen::Launch& launch : chosen.build().launches) {
-      auto prepared = std::make_unique<Launch>(std::move(launch), *programs_, staging_, &kernel->build_time_ns);
-      kernel->steps.push_back(std::make_unique<Epilogue>(std::move(prepared), variant.out_of_workspace, 2, epilogue.num_inputs));
-    }
-  }
+  if (variant.leaves_epilogue) add_epilogue(op, variant.out_of_workspace, kernel->steps, &kernel->build_time_ns);
   kernel->workspace = variant.workspace;
   sdk::copy_text(kernel->variant, sizeof(kernel->variant), variant.name);
+  return kernel;
+}
+
+std::unique_ptr<Kernel> Device::prepare_plan(const bp_op& op, const char* name) {
+  const std::vector<dnn::Plan> plans = plans_->list(op);
+  const auto plan = std::find_if(plans.begin(), plans.end(), [&](const dnn::Plan& p) { return p.name == name; });
+  if (plan == plans.end()) {
+    throw sdk::Failure(BP_E_NOT_FOUND, "[cuda] cuDNN has no plan '" + std::string(name) + "' for this operation; ask for the variants");
+  }
+  auto kernel = std::make_unique<Kernel>();
+  Steps aligned;
+  aligned.push_back(plans_->step(*plan));
+  if (op.program != nullptr) add_epilogue(op, false, aligned, &kernel->build_time_ns);
+  const codegen::Variant other = codegen::choose_variant(op, entry_.facts, "cuda", nullptr);
+  kernel->steps.push_back(std::make_unique<ByAlignment>(dnn::kAlignment, op.num_inputs, op.num_outputs, std::move(aligned),
+                                                        launches(other, &kernel->build_time_ns)));
+  kernel->workspace = std::max(plan->workspace, other.workspace);
+  sdk::copy_text(kernel->variant, sizeof(kernel->variant), plan->name);
   return kernel;
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "backplane/sdk/answers.hpp"
+#include "cudnn_plans.h"
 #include "devices.h"
 #include "lt.h"
 #include "nccl.h"
@@ -65,8 +66,14 @@ class Device {
   [[noreturn]] void fail(CUresult code, const char* what, const std::string& after) const;
   [[noreturn]] void throw_lost() const;
   uint64_t memory_cap() const;
-  void add_launches(Kernel& kernel, const codegen::Variant& variant);
+  /// Launches of codegen's, which compile into `*build_ns`.
+  Steps launches(const codegen::Variant& variant, uint64_t* build_ns);
+  /// The launches that an epilogue is, behind a step that leaves it.
+  void add_epilogue(const bp_op& op, bool out_of_workspace, Steps& steps, uint64_t* build_ns);
+  /// What cuBLASLt offers, of that what can be prepared.
+  std::vector<LtVariant> products(const bp_op& op) const;
   std::unique_ptr<Kernel> prepare_product(const bp_op& op, const LtVariant& variant);
+  std::unique_ptr<Kernel> prepare_plan(const bp_op& op, const char* name);
 
   sdk::Host host_;
   DeviceEntry entry_;
@@ -77,6 +84,7 @@ class Device {
   std::shared_ptr<devicekit::Pool> memory_, staging_;  ///< the cap is on the device's
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<BlasLt> lt_;
+  std::unique_ptr<dnn::Plans> plans_;
   std::unique_ptr<Clock> clock_;
   std::mutex reached_mutex_;
   std::set<CUdevice> reached_;  ///< asked for

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backplane/sdk/answers.hpp"
+#include "cudnn.h"
 
 namespace backplane::cuda {
 namespace {
@@ -48,7 +49,7 @@ codegen::DeviceFacts read_facts(CUdevice device) {
   return facts;
 }
 
-DeviceEntry describe(CUdevice device, int driver) {
+DeviceEntry describe(CUdevice device, int driver, const std::string& libraries) {
   DeviceEntry entry;
   entry.handle = device;
   entry.major = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
@@ -68,7 +69,8 @@ DeviceEntry describe(CUdevice device, int driver) {
   sdk::copy_text(info.architecture, sizeof(info.architecture),
                  "sm_" + std::to_string(10 * entry.major + entry.minor));
   sdk::copy_text(info.driver, sizeof(info.driver),
-                 "CUDA driver " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10));
+                 "CUDA driver " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) +
+                     ", " + libraries);
   size_t total = 0;
   check(cu().DeviceTotalMem(&total, device), "cuDeviceTotalMem");
   info.memory_total = info.max_allocation = total;
@@ -86,13 +88,14 @@ std::vector<DeviceEntry> list_devices(const sdk::Host& host) {
   int count = 0, driver = 0;
   check(cu().DeviceGetCount(&count), "cuDeviceGetCount");
   check(cu().DriverGetVersion(&driver), "cuDriverGetVersion");
+  const std::string libraries = dnn::version_text(dnn::open(host));
   std::vector<DeviceEntry> entries;
   std::string problem = "the NVIDIA driver finds no device";
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     try {
       CUdevice device = 0;
       check(cu().DeviceGet(&device, ordinal), "cuDeviceGet");
-      DeviceEntry entry = describe(device, driver);
+      DeviceEntry entry = describe(device, driver, libraries);
       if (entry.major < kOldestMajor) {
         throw sdk::Failure(BP_E_UNAVAILABLE, std::string(entry.info.name) + " has compute capability " +
                                                  std::to_string(entry.major) + "." + std::to_string(entry.minor) +

@@ -113,4 +113,14 @@ CUresult Epilogue::enqueue(CUstream stream, const Operands& operands) const {
   return launch_->enqueue(stream, {inputs, operands.outputs, {}});
 }
 
+CUresult ByAlignment::enqueue(CUstream stream, const Operands& operands) const {
+  CUdeviceptr all = 0;
+  for (size_t i = 0; i < num_inputs_; ++i) all |= address_of(operands.inputs[i]);
+  for (size_t i = 0; i < num_outputs_; ++i) all |= address_of(operands.outputs[i]);
+  for (const auto& step : all % alignment_ == 0 ? aligned_ : any_) {
+    if (const CUresult code = step->enqueue(stream, operands); code != CUDA_SUCCESS) return code;
+  }
+  return CUDA_SUCCESS;
+}
+
 }  // namespace backplane::cuda

@@ -99,12 +99,28 @@ class Epilogue final : public Step {
   const uint32_t first_extra_, num_inputs_;
 };
 
+using Steps = std::vector<std::unique_ptr<Step>>;
+
+/// Some steps for operands whose addresses are all multiples of `alignment`, others for any.
+class ByAlignment final : public Step {
+ public:
+  ByAlignment(uint64_t alignment, size_t num_inputs, size_t num_outputs, Steps aligned, Steps any)
+      : alignment_(alignment), num_inputs_(num_inputs), num_outputs_(num_outputs), aligned_(std::move(aligned)), any_(std::move(any)) {}
+  const Name& name() const override { return aligned_.front()->name(); }
+  CUresult enqueue(CUstream stream, const Operands& operands) const override;
+
+ private:
+  const uint64_t alignment_;
+  const size_t num_inputs_, num_outputs_;
+  const Steps aligned_, any_;
+};
+
 class Kernel {
  public:
   uint64_t workspace = 0;
   uint64_t build_time_ns = 0;
   char variant[96] = "";
-  std::vector<std::unique_ptr<Step>> steps;
+  Steps steps;
 };
 
 }  // namespace backplane::cuda

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuBLASLt (libcublasLt.so), opened at run time: MATMUL of floats, each candidate of its heuristic a variant of its own, named
-// by the attributes of its algorithm. An epilogue is a second launch, over the product in place or out of the workspace.
+// by the attributes of its algorithm. An epilogue is a second launch, over the product in place or out of the workspace; where
+// it is one of cuBLASLt's own, the candidates that do it inside come as well ("cublaslt+epilogue@id=...").
 //
 // Not here: integers, matrices of which neither axis is dense, batches that no single stride describes (codegen's
-// kernels do them), cuBLASLt's own epilogues.
+// kernels do them).
 #pragma once
 
 #include <cublasLt.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "kernel.h"
+#include "lt_problem.h"
 
 namespace backplane::cuda {
 
@@ -39,21 +41,18 @@ class BlasLt {
 };
 
 struct LtVariant {
-  std::string name;        ///< "cublaslt@id=66,tile=20,stages=36,..."
+  std::string name;        ///< "cublaslt@id=66,tile=20,stages=36,...", without the attributes that are 0
   uint64_t workspace = 0;  ///< with the product's place, where it has one
   uint32_t notes = 0;
   bool out_of_workspace = false;  ///< the product is made there, for an epilogue to read
   std::shared_ptr<const void> choice;  ///< for lt_product
+  bool leaves_epilogue = false;        ///< to another step: see epilogue_operation()
 };
 
-/// The heuristic's candidates, best first; none where cuBLASLt is not there or does not suit the operation.
+/// The heuristic's candidates, the default first; none where cuBLASLt is not there or does not suit the operation.
 std::vector<LtVariant> lt_variants(const BlasLt& lt, const bp_op& op);
 
-/// The product as a step of a kernel; `op` is the one that the variant was listed for. An epilogue follows as another step: see
-/// lt_epilogue().
+/// The product as a step of a kernel.
 std::unique_ptr<Step> lt_product(const BlasLt& lt, const LtVariant& variant);
-
-/// The operation that an epilogue is: POINTWISE over the product and the extra inputs. `inputs` keeps its descriptors.
-bp_op lt_epilogue(const bp_op& op, std::vector<bp_tensor_desc>& inputs);
 
 }  // namespace backplane::cuda

@@ -10,6 +10,7 @@ const CardFacts& card_facts() {
   const std::map<std::string, std::string> emulated = {{"cuda.driver", CUDA_EMULATOR},
                                                        {"cuda.nvrtc", NVRTC_EMULATOR},
                                                        {"cuda.cublaslt", CUBLASLT_EMULATOR},
+                                                       {"cuda.cudnn", CUDNN_EMULATOR},
                                                        {"cuda.nccl", NCCL_EMULATOR}};
   const bool real = std::getenv("BACKPLANE_TEST_GPU") != nullptr;
   static const CardFacts facts{"cuda", CARD_PLUGIN,

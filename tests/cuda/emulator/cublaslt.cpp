@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuBLASLt's functions that the plugin calls, with loops instead of kernels: what its descriptors say is what is computed, so
-// that a mistake in them gives wrong numbers. Two "algorithms", one of which needs workspace and one alignment.
+// that a mistake in them gives wrong numbers. Two "algorithms", one of which needs workspace and alignment.
 #include <cublasLt.h>
 
+#include <cmath>
 #include <cstring>
-#include <map>
-#include <vector>
+#include <new>
+#include <utility>
 
 #include "control.h"
+#include "elements.h"
 
 struct Matmul {
   cublasComputeType_t compute;
   bool transposed[2] = {false, false};
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  const void* bias = nullptr;
+  int64_t bias_step = 0;
+
+  bool has(cublasLtEpilogue_t part) const { return (epilogue & part) != 0; }
+  /// What the library says to doubles with an epilogue, and to a bias that is nowhere.
+  bool supported() const {
+    if (compute == CUBLAS_COMPUTE_64F && epilogue != CUBLASLT_EPILOGUE_DEFAULT) return false;
+    return !has(CUBLASLT_EPILOGUE_BIAS) || bias != nullptr;
+  }
 };
+static_assert(sizeof(Matmul) <= sizeof(cublasLtMatmulDescOpaque_t));
 struct Layout {
   cudaDataType_t type;
   uint64_t rows, columns;
@@ -30,32 +43,20 @@ static T& as(Handle handle) {
   return *reinterpret_cast<T*>(const_cast<void*>(static_cast<const void*>(handle)));
 }
 
-static size_t size_of(cudaDataType_t type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
-static double load(cudaDataType_t type, const void* base, int64_t index) {
-  const char* at = static_cast<const char*>(base) + index * static_cast<int64_t>(size_of(type));
-  if (type == CUDA_R_64F) return *reinterpret_cast<const double*>(at);
-  if (type == CUDA_R_32F) return *reinterpret_cast<const float*>(at);
-  if (type == CUDA_R_16F) return static_cast<double>(*reinterpret_cast<const _Float16*>(at));
-  uint32_t bits = uint32_t{*reinterpret_cast<const uint16_t*>(at)} << 16;
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
+static emulator::Element element(cudaDataType_t type) {
+  using emulator::Element;
+  return type == CUDA_R_64F ? Element::f64 : type == CUDA_R_32F ? Element::f32 : type == CUDA_R_16F ? Element::f16 : Element::bf16;
 }
+static double load(cudaDataType_t type, const void* base, int64_t index) { return emulator::load(element(type), base, index); }
 static void store(cudaDataType_t type, void* base, int64_t index, double value) {
-  char* at = static_cast<char*>(base) + index * static_cast<int64_t>(size_of(type));
-  if (type == CUDA_R_64F) {
-    *reinterpret_cast<double*>(at) = value;
-  } else if (type == CUDA_R_32F) {
-    *reinterpret_cast<float*>(at) = static_cast<float>(value);
-  } else if (type == CUDA_R_16F) {
-    *reinterpret_cast<_Float16*>(at) = static_cast<_Float16>(static_cast<float>(value));
-  } else {
-    const float narrow = static_cast<float>(value);
-    uint32_t bits;
-    std::memcpy(&bits, &narrow, 4);
-    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    *reinterpret_cast<uint16_t*>(at) = static_cast<uint16_t>(nan ? bits >> 16 | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-  }
+  emulator::store(element(type), base, index, value);
+}
+
+/// NaN stays NaN, which of the library is not proven (docs/cuda.md).
+static double activate(const Matmul& op, double x) {
+  if (op.has(CUBLASLT_EPILOGUE_RELU)) return x < 0 ? 0 : x;
+  if (op.has(CUBLASLT_EPILOGUE_GELU)) return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  return x;
 }
 
 extern "C" {
@@ -70,19 +71,31 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
 }
 size_t cublasLtGetVersion() { return 130000; }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasComputeType_t compute, cudaDataType_t) {
-  *out = reinterpret_cast<cublasLtMatmulDesc_t>(new Matmul{compute});
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
-  delete &as<Matmul>(d);
+cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t d, size_t bytes, cublasComputeType_t compute,
+                                               cudaDataType_t) {
+  if (bytes != sizeof(cublasLtMatmulDescOpaque_t)) return CUBLAS_STATUS_INVALID_VALUE;
+  new (d) Matmul{compute};
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t what, const void* value,
                                               size_t bytes) {
-  if (bytes != 4 || (what != CUBLASLT_MATMUL_DESC_TRANSA && what != CUBLASLT_MATMUL_DESC_TRANSB)) return CUBLAS_STATUS_INVALID_VALUE;
-  as<Matmul>(d).transposed[what == CUBLASLT_MATMUL_DESC_TRANSB] = *static_cast<const cublasOperation_t*>(value) == CUBLAS_OP_T;
-  return CUBLAS_STATUS_SUCCESS;
+  Matmul& op = as<Matmul>(d);
+  const auto take = [&](auto& into) {
+    if (bytes != sizeof(into)) return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(&into, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  cublasOperation_t turn = CUBLAS_OP_N;
+  cublasStatus_t status = CUBLAS_STATUS_INVALID_VALUE;
+  switch (what) {
+    case CUBLASLT_MATMUL_DESC_TRANSA: status = take(turn), op.transposed[0] = turn == CUBLAS_OP_T; break;
+    case CUBLASLT_MATMUL_DESC_TRANSB: status = take(turn), op.transposed[1] = turn == CUBLAS_OP_T; break;
+    case CUBLASLT_MATMUL_DESC_EPILOGUE: status = take(op.epilogue); break;
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: status = take(op.bias); break;
+    case CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE: status = take(op.bias_step); break;
+    default: break;
+  }
+  return status;
 }
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* out, cudaDataType_t type, uint64_t rows, uint64_t columns,
@@ -120,14 +133,16 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 /// Algorithm 0 takes anything; 1 wants 16 bytes of alignment and 4096 of workspace.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t p, int most,
                                               cublasLtMatmulHeuristicResult_t* results, int* count) {
   *count = 0;
+  if (!as<Matmul>(d).supported()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool near = reinterpret_cast<uintptr_t>(as<Matmul>(d).bias) % 16 != 0;
   for (uint64_t id : {1u, 0u}) {
     if (*count == most) break;
-    if (id == 1 && (as<Preference>(p).alignment < 16 || as<Preference>(p).workspace < 4096)) continue;
+    if (id == 1 && (near || as<Preference>(p).alignment < 16 || as<Preference>(p).workspace < 4096)) continue;
     cublasLtMatmulHeuristicResult_t& result = results[(*count)++];
     std::memset(&result, 0, sizeof(result));
     result.algo.data[0] = id;
@@ -145,22 +160,29 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* 
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha, const void* a,
-                              cublasLtMatrixLayout_t al, const void* b, cublasLtMatrixLayout_t bl, const void* beta,
-                              const void*, cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t dl,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha_at, const void* a,
+                              cublasLtMatrixLayout_t al, const void* b, cublasLtMatrixLayout_t bl, const void* beta_at,
+                              const void* c, cublasLtMatrixLayout_t cl, void* d, cublasLtMatrixLayout_t dl,
                               const cublasLtMatmulAlgo_t* algo, void* workspace, size_t bytes, cudaStream_t stream) {
   const Matmul op = as<Matmul>(desc);
-  const Layout left = as<Layout>(al), right = as<Layout>(bl), result = as<Layout>(dl);
+  const Layout left = as<Layout>(al), right = as<Layout>(bl), added = as<Layout>(cl), result = as<Layout>(dl);
   const bool wide = op.compute == CUBLAS_COMPUTE_64F;
-  if ((wide ? *static_cast<const double*>(alpha) : *static_cast<const float*>(alpha)) != 1) return CUBLAS_STATUS_INVALID_VALUE;
-  if ((wide ? *static_cast<const double*>(beta) : *static_cast<const float*>(beta)) != 0) return CUBLAS_STATUS_INVALID_VALUE;
+  const auto scalar = [wide](const void* at) {
+    return wide ? *static_cast<const double*>(at) : static_cast<double>(*static_cast<const float*>(at));
+  };
+  const double alpha = scalar(alpha_at), beta = scalar(beta_at);
   const uint64_t m = op.transposed[0] ? left.columns : left.rows, k = op.transposed[0] ? left.rows : left.columns;
   const uint64_t n = op.transposed[1] ? right.rows : right.columns, k2 = op.transposed[1] ? right.columns : right.rows;
   if (k != k2 || m != result.rows || n != result.columns || left.batch != result.batch || right.batch != result.batch) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
+  if (added.rows != m || added.columns != n || added.batch != result.batch || added.type != result.type) {
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  if (!op.supported() || (c == d && cl != dl)) return CUBLAS_STATUS_INVALID_VALUE;
   const uint64_t id = algo->data[0];
-  const uintptr_t all = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(d);
+  const uintptr_t all = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(c) |
+                        reinterpret_cast<uintptr_t>(d) | reinterpret_cast<uintptr_t>(op.bias);
   if (id == 1 && (all % 16 != 0 || bytes < 4096 || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
@@ -169,15 +191,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
     for (int64_t batch = 0; batch < result.batch; ++batch) {
       for (uint64_t j = 0; j < n; ++j) {
         for (uint64_t i = 0; i < m; ++i) {
+          const auto at = [&](const Layout& l, bool transposed, uint64_t row, uint64_t column) {
+            if (transposed) std::swap(row, column);
+            return batch * l.step + static_cast<int64_t>(column) * l.leading + static_cast<int64_t>(row);
+          };
           double sum = 0;
           for (uint64_t p = 0; p < k; ++p) {
-            const auto at = [&](const Layout& l, bool transposed, uint64_t row, uint64_t column) {
-              if (transposed) std::swap(row, column);
-              return batch * l.step + static_cast<int64_t>(column) * l.leading + static_cast<int64_t>(row);
-            };
             sum += load(left.type, a, at(left, op.transposed[0], i, p)) * load(right.type, b, at(right, op.transposed[1], p, j));
           }
-          store(result.type, d, batch * result.step + static_cast<int64_t>(j) * result.leading + static_cast<int64_t>(i), sum);
+          sum *= alpha;
+          if (beta != 0) sum += beta * load(added.type, c, at(added, false, i, j));
+          if (op.has(CUBLASLT_EPILOGUE_BIAS)) sum += load(result.type, op.bias, batch * op.bias_step + static_cast<int64_t>(i));
+          store(result.type, d, at(result, false, i, j), activate(op, sum));
         }
       }
     }
