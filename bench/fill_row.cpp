@@ -90,12 +90,17 @@ report::Ratio paired_ratio(const Measurement& m, size_t contestant, size_t base)
   return {std::exp(quantile(logs, 0.5)), {std::exp(interval.low), std::exp(interval.high)}};
 }
 
+bool passed_check(const autotune::Candidate& candidate) {
+  // The bound is set when the check is over; 0 only of 0, for what has to be exact.
+  return is_right(candidate.verdict) || (candidate.verdict == Verdict::over_budget && candidate.allowed > 0);
+}
+
 void fill_verdict(report::Row& row, const autotune::Candidate& candidate) {
   row.variant = candidate.variant;
-  row.status = status_of(candidate.verdict);
+  row.status = passed_check(candidate) ? Status::measured : status_of(candidate.verdict);
   if (row.status != Status::measured)
     row.reason = std::string(name_of(candidate.verdict)) + (candidate.reason.empty() ? "" : ": " + candidate.reason);
-  const bool checked = is_right(candidate.verdict) || candidate.verdict == Verdict::wrong || candidate.error > 0;
+  const bool checked = passed_check(candidate) || candidate.verdict == Verdict::wrong || candidate.error > 0;
   if (checked) row.error = candidate.error, row.allowed = candidate.allowed;
   row.fewer_flops = (candidate.numeric_notes & BP_NOTE_WINOGRAD) != 0;
   if (candidate.build_ns > 0) row.compile_ns = static_cast<double>(candidate.build_ns);

@@ -20,6 +20,8 @@ void fill_times(report::Row& row, const Measurement& m, size_t contestant, repor
 /// Time of one contestant over another's, paired within rounds.
 report::Ratio paired_ratio(const Measurement& m, size_t contestant, size_t base);
 
+/// Right, though there may have been no time left for the tuner's own race.
+bool passed_check(const autotune::Candidate& candidate);
 /// Status and reason, error and compile time of what the tuner tried.
 void fill_verdict(report::Row& row, const autotune::Candidate& candidate);
 

@@ -126,6 +126,11 @@ void KernelJob::run(const Allowance& allowance) {
     const Outcome outcome = tune(inputs, allowance);
     apply(outcome);
     race(outcome, inputs, allowance);
+    for (Row& row : rows_) {
+      if (row.status != Status::unmeasured) continue;
+      row.status = Status::skipped;
+      row.reason = "nothing of ours was timed that it could be raced with; " + rows_.front().reason;
+    }
     graph::Stream::of(device_)->trim();
   } catch (const std::exception& error) {
     end_rows(rows_, error);
@@ -180,7 +185,7 @@ std::vector<std::vector<std::string>> KernelJob::groups(const Outcome& outcome, 
   };
   std::vector<std::string> first, others;
   const autotune::Candidate* usual = outcome.find(usual_);
-  if (usual != nullptr && is_right(usual->verdict)) first.push_back(usual_);
+  if (usual != nullptr && passed_check(*usual)) first.push_back(usual_);
   for (const Row& row : rows_) {
     const bool chosen = row.choice == Choice::tuned && std::ranges::count(first, row.variant) == 0;
     if (row.status == Status::measured && chosen) first.push_back(row.variant);

@@ -40,8 +40,6 @@ std::string note(const Row& row) {
 Facts facts_of(const std::string& started, const std::string& command, const Environment& e) {
   std::string versions;
   for (const auto& [name, version] : e.versions) versions = joined(versions, name + " " + version);
-  std::string noise = percent_text(e.noise_floor);
-  if (e.noise_floor) noise += " between stretches of time; smaller differences mean nothing";
   return {{"started", text_or_absent(started)},
           {"command", text_or_absent(command)},
           {"processor", fmt::format("{}, {} cores, {} threads used", text_or_absent(e.cpu_model), e.cores, e.threads)},
@@ -51,7 +49,7 @@ Facts facts_of(const std::string& started, const std::string& command, const Env
           {"load, start and end", load_text(e.load_start) + " and " + load_text(e.load_end)},
           {"build", text_or_absent(joined(joined(e.build, e.compiler), e.commit))},
           {"versions", text_or_absent(versions)},
-          {"noise floor", noise}};
+          {"noise floor", percent_text(e.noise_floor)}};
 }
 
 Facts facts_of(const Part& part) { return facts_of(part.started, part.command_line, part.environment); }
@@ -68,6 +66,8 @@ Facts facts(const Run& run) {
   for (size_t i = 0; i < all.size(); ++i) {
     if (run.parts.empty() || is_common(run, i)) common.push_back(all[i]);
   }
+  if (run.parts.empty() && run.environment.noise_floor)
+    common.back().second += " between stretches of time; smaller differences mean nothing";
   common.emplace_back("rows", status_counts(rows_of(run)));
   return common;
 }

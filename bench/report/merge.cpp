@@ -113,8 +113,12 @@ void take_ceilings(Run& all, std::vector<Ceiling>& ceilings) {
 }  // namespace
 
 Run combined(std::vector<Run> runs) {
-  std::ranges::stable_sort(runs, {}, &Run::started);  // UTC in one form, so text is in order
   if (runs.size() == 1) return std::move(runs.front());
+  std::vector<std::string> order;
+  for (const Run& run : runs) {
+    for (const Device& device : run.devices) order.push_back(device.id);
+  }
+  std::ranges::stable_sort(runs, {}, &Run::started);  // UTC in one form, so text is in order
   Run all;
   std::map<std::string, std::string> machines;  // of devices
   std::map<std::string, size_t> places;         // of rows, by identity
@@ -130,6 +134,7 @@ Run combined(std::vector<Run> runs) {
     all.made_up |= run.made_up;
     all.started = run.started, all.environment = run.environment;
   }
+  std::ranges::stable_sort(all.devices, {}, [&](const Device& each) { return std::ranges::find(order, each.id); });
   for (const Part& part : all.parts) {
     const std::optional<double> noise = part.environment.noise_floor;
     if (noise) all.environment.noise_floor = std::max(*noise, all.environment.noise_floor.value_or(0));

@@ -139,7 +139,9 @@ int run(const std::vector<std::string>& arguments) {
   if (what == "rows") return measure_rows(device, option(arguments, "out"));
   if (what == "repeat") {
     autotune::Tuner tuner(device, tuning());
-    return repeat_cases(tuner, option(arguments, "cases"), std::stoi(option(arguments, "times")));
+    const int times = std::stoi(option(arguments, "times"));
+    if (times < 2) throw Error("[sweep] --times is how often the oracle is asked; with less than 2 it cannot be judged");
+    return repeat_cases(tuner, option(arguments, "cases"), times);
   }
   throw Error("[sweep] say what to do: rows, left-out or repeat");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the best variant really is, found without the tuner: everything right is looked at, and whatever could be the
-// best is timed in turns.
+// best is timed in turns, as a replayed program runs it: one launch behind the other, awake, and one wait at the end.
 //
 // The variant that was fastest in some rounds was also lucky in them. So the even rounds name the best, and the odd
 // ones say by how much anything else is slower (which may come out below zero by noise; it is kept so).

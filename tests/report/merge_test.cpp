@@ -42,7 +42,8 @@ report::Run run_of(const std::string& started, const std::string& device, double
 
 TEST(Combined, DevicesStandSideBySide) {
   const report::Run run = combined({run_of("2026-02", "cpu:0", 1), run_of("2026-01", "opencl:0", 2)});
-  EXPECT_EQ(run.devices.size(), 2u);
+  ASSERT_EQ(run.devices.size(), 2u);
+  EXPECT_EQ(run.devices[0].id, "cpu:0") << "as they were named";
   EXPECT_EQ(run.rows.size(), 2u);
   EXPECT_EQ(run.ceilings.size(), 2u);
   EXPECT_EQ(run.started, "2026-02");

@@ -39,7 +39,8 @@ std::string tiles(const Page& page) {
       tile(shares.empty() ? std::string(kAbsent) : percent_text(median(shares)), "of the roofline, median over cases");
   text += tile(gains.empty() ? std::string(kAbsent) : times_text(geometric_mean(gains)),
                "gained by tuning, geometric mean");
-  text += tile(percent_text(page.run.environment.noise_floor), "noise floor of this run");
+  text += tile(percent_text(page.run.environment.noise_floor),
+               page.run.parts.empty() ? "noise floor of this run" : "largest noise floor of its sweeps");
   return text + "</div>\n";
 }
 
@@ -65,9 +66,9 @@ struct Entry {
 const Entry kSections[] = {{"machine", "Machine", machine_section},     {"summary", "Summary", summary_section},
                            {"roofline", "Rooflines", roofline_section}, {"cases", "Cases", heat_map_section},
                            {"wins", "Variants", win_map_section},       {"gain", "Tuning", gain_section},
-                           {"scaling", "Scaling", scaling_section},     {"latency", "Latency", latency_section},
-                           {"support", "Correctness", support_section}, {"ceilings", "Ceilings", ceiling_section},
-                           {"rows", "Rows", every_row_section}};
+                           {"peers", "Peers", peers_section},           {"scaling", "Scaling", scaling_section},
+                           {"latency", "Latency", latency_section},     {"support", "Correctness", support_section},
+                           {"ceilings", "Ceilings", ceiling_section},   {"rows", "Rows", every_row_section}};
 
 }  // namespace
 }  // namespace page

@@ -20,6 +20,7 @@ std::string heat_map_section(const Page& page);   ///< case x device
 std::string roofline_section(const Page& page);   ///< one drawing a device
 std::string win_map_section(const Page& page);    ///< which variant wins, over M x N
 std::string gain_section(const Page& page);       ///< tuned over default
+std::string peers_section(const Page& page);      ///< other libraries' times over ours
 std::string scaling_section(const Page& page);    ///< time against size
 std::string latency_section(const Page& page);    ///< the smallest case of each op
 std::string support_section(const Page& page);    ///< right, wrong, refused

@@ -37,6 +37,7 @@ figure{margin:0;background:var(--card);border:1px solid var(--line);border-radiu
 figcaption{font-weight:600;font-size:14px;margin-bottom:6px}
 @media (min-width:820px){.wide{grid-column:span 2}}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:4px 12px 10px}
+.scroll+.scroll,figure+figure{margin-top:12px}.grid figure+figure{margin-top:0}
 figure .scroll{border:0;padding:0;background:none}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{font-size:11.5px;fill:var(--muted)}
