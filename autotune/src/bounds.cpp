@@ -17,11 +17,21 @@ double unit_roundoff(uint32_t dtype) {
     case BP_F32: return 0x1p-24;
     case BP_F16: return 0x1p-11;
     case BP_BF16: return 0x1p-8;
+    case BP_F8_E4M3: return 0x1p-4;
+    case BP_F8_E5M2: return 0x1p-3;
     default: return 0;
   }
 }
 /// Below this, rounding is absolute; devices may flush smaller f32 values to zero.
-double smallest_normal(uint32_t dtype) { return dtype == BP_F64 ? 0x1p-1022 : dtype == BP_F16 ? 0x1p-14 : 0x1p-126; }
+double smallest_normal(uint32_t dtype) {
+  switch (dtype) {
+    case BP_F64: return 0x1p-1022;
+    case BP_F16:
+    case BP_F8_E5M2: return 0x1p-14;
+    case BP_F8_E4M3: return 0x1p-6;
+    default: return 0x1p-126;
+  }
+}
 
 bool is_exact(const bp_op& op) {
   switch (op.code) {
@@ -72,7 +82,7 @@ struct Bound {
   double of_magnitude = 0;  ///< times the magnitude
 };
 Bound bound_of(const bp_op& op, const bp_tensor_desc& output, uint32_t notes, bool by_largest) {
-  if (is_exact(op) || output.dtype >= BP_I32) return {};
+  if (is_exact(op) || unit_roundoff(output.dtype) == 0) return {};
   const double stored = unit_roundoff(output.dtype);
   double narrowest = stored;  // a product of halves may have been rounded to their dtype in between
   for (uint32_t i = 0; i < op.num_inputs; ++i) narrowest = std::max(narrowest, unit_roundoff(op.inputs[i].dtype));

@@ -50,7 +50,7 @@ constexpr CatalogueEntry kCatalogue[] = {
     {BP_OP_TOP_K, "top_k", sizeof(bp_sort_attrs), kSort},
 };
 
-constexpr std::string_view kDtypes[] = {"", "f32", "f64", "f16", "bf16", "i32", "i64", "bool"};
+constexpr std::string_view kDtypes[] = {"", "f32", "f64", "f16", "bf16", "i32", "i64", "bool", "f8_e4m3", "f8_e5m2"};
 
 size_t bytes_of(Kind kind) { return kind == Kind::u32 ? 4 : kind == Kind::f64 ? 8 : 24; }
 

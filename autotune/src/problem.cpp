@@ -22,9 +22,9 @@ void fill(Memory& memory, double low, double high, std::mt19937_64& engine) {
   for (size_t i = 0; i < memory.bytes.size() / size; ++i) {
     const double x = low + (high - low) * static_cast<double>(engine() >> 11) * 0x1p-53;
     bp_sdk_store(dtype, memory.bytes.data(), static_cast<int64_t>(i),
-                 dtype == BP_BOOL  ? static_cast<double>(x > 0)
-                 : dtype >= BP_I32 ? std::floor(x)
-                                   : x);
+                 dtype == BP_BOOL                      ? static_cast<double>(x > 0)
+                 : dtype == BP_I32 || dtype == BP_I64 ? std::floor(x)
+                                                      : x);
   }
 }
 

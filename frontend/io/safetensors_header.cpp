@@ -23,7 +23,7 @@ struct DtypeRow {
 };
 constexpr DtypeRow kDtypes[] = {
     {BP_F32, "F32", 4}, {BP_F64, "F64", 8}, {BP_F16, "F16", 2},   {BP_BF16, "BF16", 2},
-    {BP_I32, "I32", 4}, {BP_I64, "I64", 8}, {BP_BOOL, "BOOL", 1},
+    {BP_I32, "I32", 4}, {BP_I64, "I64", 8}, {BP_BOOL, "BOOL", 1}, {BP_F8_E4M3, "F8_E4M3", 1}, {BP_F8_E5M2, "F8_E5M2", 1},
 };
 
 [[noreturn]] void fail(const std::string& problem, const std::string& path,
@@ -80,7 +80,7 @@ class HeaderEvents final : public nlohmann::json_sax<nlohmann::json> {
           std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const DtypeRow& r) { return value == r.name; });
       if (row == std::end(kDtypes)) {
         fail("tensor " + in_quotes(header_.tensors.back().name) + " has dtype " + in_quotes(value), path_,
-             "Backplane reads F32 F64 F16 BF16 I32 I64 BOOL; convert it first");
+             "Backplane reads F32 F64 F16 BF16 F8_E4M3 F8_E5M2 I32 I64 BOOL; convert it first");
       }
       header_.tensors.back().dtype = row->dtype;
       at_ = At::entry;

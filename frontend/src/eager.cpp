@@ -281,7 +281,7 @@ Tensor scalar_tensor(double value, DType dtype, const StreamPtr& stream) {
     const std::lock_guard lock(mutex);
     if (const auto found = cache->find(key); found != cache->end()) return found->second;
   }
-  const AttrArg args[] = {{"value", value}, {"int_value", static_cast<int64_t>(is_float(dtype) ? 0 : value)}, {"dtype", dtype}};
+  const AttrArg args[] = {{"value", value}, {"int_value", static_cast<int64_t>(is_real(dtype) ? 0 : value)}, {"dtype", dtype}};
   const Attrs attrs(graph::op::full.name, graph::op::full.attrs, args);
   const Tensor made = compute(graph::op::full, attrs, {}, {}, stream).front();
   const std::lock_guard lock(mutex);

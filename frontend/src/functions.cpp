@@ -90,7 +90,7 @@ Tensor number_tensor(double number, DType dtype, std::span<const In> inputs) {
     if (!in.tensor.is_symbolic()) return scalar_tensor(number, dtype, in.tensor.impl()->storage->stream());
     GraphContext& context = *in.tensor.impl()->context;
     const AttrArg args[] = {{"value", number},
-                            {"int_value", static_cast<int64_t>(is_float(dtype) ? 0.0 : number)},
+                            {"int_value", static_cast<int64_t>(is_real(dtype) ? 0.0 : number)},
                             {"dtype", dtype}};
     const OpDef& full = graph::op::full;
     return context.tensor({context.graph().add(full, Attrs(full.name, full.attrs, args), {}, in.here.loc), 0});
@@ -161,7 +161,7 @@ Tensor& operator/=(Tensor& a, const In& b) { return a = a / b; }
 
 Tensor full(const Shape& shape, double value, DType dtype, const Device& device) {
   const AttrArg args[] = {{"value", value},
-                          {"int_value", static_cast<int64_t>(is_float(dtype) ? 0.0 : value)},
+                          {"int_value", static_cast<int64_t>(is_real(dtype) ? 0.0 : value)},
                           {"dtype", dtype},
                           {"shape", shape.vector()}};
   return dispatch(ops::full, args, {}, {}, device.stream()).front();

@@ -150,7 +150,7 @@ void GraphContext::backward(const Tensor& y, const Tensor& dy, SourceLoc loc) {
   reached[y.impl()->value.node] = 1;
   for (auto id = static_cast<graph::NodeId>(graph_.size()); id-- > 0;) {
     if (reached[id] == 0 || graph_.node(id).op->gradient == graph::Gradient::blocked) continue;
-    for (graph::Value v : graph_.inputs_of(id)) reached[v.node] |= is_float(graph_.type(v).dtype) ? 1 : 0;
+    for (graph::Value v : graph_.inputs_of(id)) reached[v.node] |= is_real(graph_.type(v).dtype) ? 1 : 0;
   }
   std::vector<std::shared_ptr<Leaf>> leaves;
   std::vector<Tensor> xs;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backplane/tensor.h"
 
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <sstream>
 
 #include "backplane/graph/ops.h"
+#include "backplane/sdk/convert.h"
 #include "graph_context.h"
 #include "tensor_impl.h"
 
@@ -14,17 +13,7 @@ namespace backplane {
 
 namespace {
 
-/// IEEE binary16 to binary32.
-float half_to_float(uint16_t h) {
-  const int exponent = (h >> 10) & 31;
-  const int mantissa = h & 1023;
-  const float sign = (h & 0x8000) != 0 ? -1.0f : 1.0f;
-  if (exponent == 31) return mantissa != 0 ? std::nanf("") : sign * INFINITY;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
-  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-}
-
-/// Calls `use(value)` with element `i` in its own type (halves as float).
+/// Calls `use(value)` with element `i` in its own type (halves and 8-bit floats as float).
 template <class F>
 void visit_element(DType dtype, const std::byte* data, size_t i, F&& use) {
   const auto load = [&](auto zero) {
@@ -34,8 +23,11 @@ void visit_element(DType dtype, const std::byte* data, size_t i, F&& use) {
   switch (dtype) {
     case DType::f32: return use(load(0.0f));
     case DType::f64: return use(load(0.0));
-    case DType::f16: return use(half_to_float(load(uint16_t{0})));
-    case DType::bf16: return use(std::bit_cast<float>(static_cast<uint32_t>(load(uint16_t{0})) << 16));
+    case DType::f16:
+    case DType::bf16:
+    case DType::f8_e4m3:
+    case DType::f8_e5m2:
+      return use(static_cast<float>(bp_sdk_load(static_cast<uint32_t>(dtype), data, static_cast<int64_t>(i))));
     case DType::i32: return use(load(int32_t{0}));
     case DType::i64: return use(load(int64_t{0}));
     case DType::boolean: return use(static_cast<uint8_t>(load(uint8_t{0}) != 0));

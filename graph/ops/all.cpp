@@ -24,8 +24,8 @@ constexpr const OpDef* kOps[] = {
     &op::scatter_add_rows,
     // composite: reductions, products, indices
     &op::reduce_min, &op::reduce_argmax, &op::reduce_argmin, &op::sum, &op::max, &op::min, &op::prod, &op::mean,
-    &op::variance, &op::argmax, &op::argmin, &op::logsumexp, &op::matmul, &op::gather, &op::scatter_add,
-    &op::take_along_axis, &op::one_hot, &op::embedding, &op::stack, &op::window_sum, &op::sort, &op::top_k,
+    &op::variance, &op::argmax, &op::argmin, &op::logsumexp, &op::batch_matmul_f8, &op::matmul, &op::gather,
+    &op::scatter_add, &op::take_along_axis, &op::one_hot, &op::embedding, &op::stack, &op::window_sum, &op::sort, &op::top_k,
     // composite: pointwise
     &op::gt, &op::ge, &op::square, &op::reciprocal, &op::sign, &op::relu, &op::leaky_relu, &op::elu, &op::sigmoid,
     &op::silu, &op::softplus, &op::gelu, &op::clip,

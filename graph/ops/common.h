@@ -14,18 +14,20 @@ namespace backplane::graph {
 using Ints = std::vector<int64_t>;
 
 /// Which dtypes an op takes.
-enum class Kinds : uint8_t { floats, numeric, any, logical, integers };
+enum class Kinds : uint8_t { floats, numeric, computed, any, logical, integers };
 
 inline bool accepts(Kinds kinds, DType d) {
   switch (kinds) {
     case Kinds::floats:
       return is_float(d);
     case Kinds::numeric:
-      return d != boolean;
+      return is_float(d) || is_integer(d);
+    case Kinds::computed:
+      return !is_f8(d);
     case Kinds::any:
       return true;
     case Kinds::logical:
-      return !is_float(d);
+      return d == boolean || is_integer(d);
     case Kinds::integers:
       return is_integer(d);
   }
@@ -38,6 +40,8 @@ inline std::string_view describe(Kinds kinds) {
       return "a float dtype";
     case Kinds::numeric:
       return "a float or integer dtype";
+    case Kinds::computed:
+      return "any dtype but the 8-bit floats";
     case Kinds::any:
       return "any dtype";
     case Kinds::logical:

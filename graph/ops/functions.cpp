@@ -61,7 +61,7 @@ int64_t saturate(double value, DType dtype) {
 }  // namespace
 
 Sym full(Builder& builder, double value, DType dtype, const Shape& shape) {
-  const bool real = is_float(dtype);
+  const bool real = is_real(dtype);
   return source(builder, op::full,
                 {{"value", real ? value : 0.0},
                  {"int_value", real ? int64_t{0} : saturate(value, dtype)},

@@ -28,6 +28,7 @@ std::vector<Type> infer_reduce(const InferArgs& args) {
 }
 
 std::vector<Type> infer_arg(const InferArgs& args) {
+  require_kind(args, Kinds::computed);
   for (const int64_t axis : axes_of(args.attrs)) {
     if (axis >= 0 && axis < args.in[0].shape.rank() && args.in[0].shape[static_cast<int>(axis)] == 0) {
       args.fail("there is no extremum of no elements (axis " + std::to_string(axis) + ")");
@@ -179,13 +180,13 @@ const OpDef op::reduce_max =
     define({"reduce_max",
             "Maximum over `axes`, which keep extent 1; -inf or the lowest value for no elements, NaN "
             "if there is one. Equal maxima share the gradient.",
-            Tier::primitive, infer_reduce<Kinds::any>, nullptr, extremum_vjp, encode<BP_REDUCE_MAX>,
+            Tier::primitive, infer_reduce<Kinds::computed>, nullptr, extremum_vjp, encode<BP_REDUCE_MAX>,
             Saves::inputs_and_outputs, samples_with_empty});
 const OpDef op::reduce_min =
     define({"reduce_min",
             "Minimum over `axes`, which keep extent 1; inf or the highest value for no elements, NaN if "
             "there is one. Equal minima share the gradient.",
-            Tier::composite, infer_reduce<Kinds::any>, decompose_min, extremum_vjp, encode<BP_REDUCE_MIN>,
+            Tier::composite, infer_reduce<Kinds::computed>, decompose_min, extremum_vjp, encode<BP_REDUCE_MIN>,
             Saves::inputs_and_outputs, samples_with_empty});
 const OpDef op::reduce_prod =
     define({"reduce_prod",

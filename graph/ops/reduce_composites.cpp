@@ -167,9 +167,9 @@ OpDef define_arg(std::string_view name, std::string_view doc, std::vector<Sym> (
 const OpDef op::sum = define("sum", "Sum over `axes`; 0 for no elements. Halves accumulate in f32.",
                              infer_reduction<Kinds::numeric>, decompose_plain<op::reduce_sum>);
 const OpDef op::max = define("max", "Maximum over `axes`; NaN if there is one. Equal maxima share the gradient.",
-                             infer_reduction<Kinds::any>, decompose_plain<op::reduce_max>);
+                             infer_reduction<Kinds::computed>, decompose_plain<op::reduce_max>);
 const OpDef op::min = define("min", "Minimum over `axes`; NaN if there is one. Equal minima share the gradient.",
-                             infer_reduction<Kinds::any>, decompose_plain<op::reduce_min>);
+                             infer_reduction<Kinds::computed>, decompose_plain<op::reduce_min>);
 const OpDef op::prod = define_prod();
 const OpDef op::mean = define("mean", "y = sum(x) / n over `axes`; NaN for no elements. Halves accumulate in f32.",
                               infer_reduction<Kinds::floats>, decompose_mean);

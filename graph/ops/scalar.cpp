@@ -27,7 +27,7 @@ void erf_vjp(VjpArgs& a) { a.dx[0] = a.dy[0] * (2 * std::numbers::inv_sqrtpi) * 
 void expm1_vjp(VjpArgs& a) { a.dx[0] = a.dy[0] * (a.out[0] + 1.0); }
 void log1p_vjp(VjpArgs& a) { a.dx[0] = a.dy[0] / (a.in[0] + 1.0); }
 void cast_vjp(VjpArgs& a) {
-  if (is_float(a.in[0].dtype())) a.dx[0] = cast(a.dy[0], a.in[0].dtype());
+  if (is_real(a.in[0].dtype())) a.dx[0] = cast(a.dy[0], gradient_dtype(a.in[0].dtype()));
 }
 
 std::vector<Type> infer_cast(const InferArgs& args) { return {{args.attrs.dtype("dtype"), args.in[0].shape}}; }
@@ -42,6 +42,8 @@ std::vector<Sample> cast_samples() {
           {{sample({4}, 0, 2, boolean)}, {to_f32}},
           {{sample({2, 3})}, {{"dtype", f16}}, false},
           {{sample({2, 3})}, {{"dtype", bf16}}, false},
+          {{sample({2, 3})}, {{"dtype", f8_e4m3}}, false},
+          {{sample({2, 3}, -2, 2, f8_e5m2)}, {{"dtype", f32}}, false},
           {{sample({0, 3})}, {to_f64}}};
 }
 

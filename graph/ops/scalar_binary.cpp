@@ -59,6 +59,7 @@ std::vector<Type> infer_binary(const InferArgs& args) {
   return {{args.in[0].dtype, broadcast_shapes(args.in[0].shape, args.in[1].shape, args)}};
 }
 std::vector<Type> infer_compare(const InferArgs& args) {
+  require_kind(args, Kinds::computed);
   require_same_dtype(args, 0, 1);
   return {{boolean, broadcast_shapes(args.in[0].shape, args.in[1].shape, args)}};
 }
@@ -133,7 +134,7 @@ OpDef define(const Binary& b) {
 
 constexpr auto kNumeric = infer_binary<Kinds::numeric>;
 constexpr auto kFloats = infer_binary<Kinds::floats>;
-constexpr auto kAny = infer_binary<Kinds::any>;
+constexpr auto kComputed = infer_binary<Kinds::computed>;
 constexpr auto kLogical = infer_binary<Kinds::logical>;
 constexpr auto kIntegers = infer_binary<Kinds::integers>;
 constexpr auto kPlain = binary_samples<-2.0, 2.0, -2.0, 2.0>;
@@ -155,9 +156,9 @@ const OpDef op::pow = define({"pow", "y = a^b as in C99; the gradient to b is Na
                               pow_vjp, Saves::inputs_and_outputs, kPositive});
 // max and min do not commute to the bit: of +0 and -0 a device may give either, say the first.
 const OpDef op::maximum = define({"maximum", "y = max(a, b); NaN if either is NaN; equal operands share the gradient.",
-                                  BP_S_MAX, kAny, maximum_vjp, Saves::inputs, kPlain});
+                                  BP_S_MAX, kComputed, maximum_vjp, Saves::inputs, kPlain});
 const OpDef op::minimum = define({"minimum", "y = min(a, b); NaN if either is NaN; equal operands share the gradient.",
-                                  BP_S_MIN, kAny, minimum_vjp, Saves::inputs, kPlain});
+                                  BP_S_MIN, kComputed, minimum_vjp, Saves::inputs, kPlain});
 const OpDef op::eq = define({"eq", "y = (a == b), bool; false for NaN", BP_S_EQ, infer_compare, nullptr, Saves::nothing,
                              compare_samples, kCommutes});
 const OpDef op::ne = define({"ne", "y = (a != b), bool; true for NaN", BP_S_NE, infer_compare, nullptr, Saves::nothing,

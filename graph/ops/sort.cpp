@@ -18,12 +18,14 @@ int axis_of(const Attrs& attrs, const Shape& x, std::string_view op) {
 }
 
 std::vector<Type> infer_sort(const InferArgs& args) {
+  require_kind(args, Kinds::computed);
   const Type& x = args.in[0];
   if (x.shape[axis_of(args.attrs, x.shape, args.op)] > INT32_MAX) args.fail("positions do not fit i32");
   return {x, {i32, x.shape}};
 }
 
 std::vector<Type> infer_top_k(const InferArgs& args) {
+  require_kind(args, Kinds::computed);
   Type values = args.in[0];
   const int axis = axis_of(args.attrs, values.shape, args.op);
   const int64_t k = args.attrs.i64("k"), n = values.shape[axis];

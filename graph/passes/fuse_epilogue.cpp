@@ -4,9 +4,10 @@
 //     %5 = batch_matmul(%1, %2)           |
 //     %6 = pointwise(%5, %3) {v0 + v1 ..} |  %6 = batch_matmul(%1, %2, %3) program {v0 + v1 ...}
 //
-// Conditions: nothing else uses the result; the elementwise node has one output of the result's type and runs over the
-// result's own elements, not over a broadcast of it; the value is f32 or f64 (rounding to a half before the epilogue would
-// be lost); the device says yes to the whole. Extra operands come behind the op's own, in the order of the program.
+// Conditions: nothing else uses the result; the elementwise node has one output of the result's type (or any dtype behind a
+// product of 8-bit floats, which is scaled and narrowed at once) and runs over the result's own elements, not over a
+// broadcast of it; the value is f32 or f64 (rounding to a half before the epilogue would be lost); the device says yes to
+// the whole. Extra operands come behind the op's own, in the order of the program.
 #include <algorithm>
 
 #include "backplane/graph/ops.h"
@@ -81,7 +82,10 @@ class EpilogueFuser {
   /// `v` is a contraction whose only user is `user`, element by element.
   bool fits(Value v, NodeId user) const {
     const Node& node = graph_.node(v.node);
-    return absorbed_[v.node] == kNone && uses_[v.node] == 1 && may_carry_epilogue(node) && node.out[0] == graph_.node(user).out[0];
+    const Type &type = node.out[0], &wanted = graph_.node(user).out[0];
+    const bool narrows = node.op == &op::batch_matmul_f8 && is_float(wanted.dtype);
+    return absorbed_[v.node] == kNone && uses_[v.node] == 1 && may_carry_epilogue(node) && type.shape == wanted.shape &&
+           (type.dtype == wanted.dtype || narrows);
   }
 
   Fused combine(NodeId contraction, NodeId user) const {
@@ -125,6 +129,7 @@ class EpilogueFuser {
       const Type& type = graph_.type(fused.inputs[i]);
       op.inputs.push_back(to_desc({type.dtype, shape}, broadcast_layout(type.shape, layouts_.of(fused.inputs[i]), shape)));
     }
+    op.outputs[0].dtype = static_cast<uint32_t>(fused.program->output_dtypes[0]);
     set_program(op, *fused.program);
     return context_.stream->support(op).verdict == BP_SUPPORT_YES;
   }

@@ -22,7 +22,7 @@ Sym abs(Sym x) { return unary(op::abs, x); }
 /// The result is a float that is never -0, whatever the operands.
 bool never_negative_zero(const At& at, Sym x, int depth = 2) {
   if (at.made_by(x, op::exp) || at.made_by(x, op::abs)) return true;
-  if (const auto c = at.made_by(x, op::cast)) return !is_float(c->in(0).dtype());
+  if (const auto c = at.made_by(x, op::cast)) return !is_real(c->in(0).dtype());
   if (const auto m = at.made_by(x, op::mul)) return m->in(0) == m->in(1);
   if (const auto s = at.splat(x)) return !(s->real == 0 && std::signbit(s->real));
   if (const auto a = at.made_by(x, op::add); a && depth > 0) {  // -0 only as -0 + -0
@@ -145,6 +145,8 @@ Rewrite where_not(const At& at) {
 bool holds_all(DType via, DType from) {
   if (via == from || from == boolean) return true;
   switch (from) {
+    case DType::f8_e4m3:
+    case DType::f8_e5m2: return is_half(via) || via == f32 || via == f64;
     case DType::f16:
     case DType::bf16: return via == f32 || via == f64;
     case DType::f32: return via == f64;
@@ -153,13 +155,13 @@ bool holds_all(DType via, DType from) {
   }
 }
 
-/// Half results of what is no float itself may be rounded twice on the one way and once on the other: left alone.
+/// Half and 8-bit results of what is no float itself may be rounded twice on the one way and once on the other: left alone.
 Rewrite cast_of_cast(const At& at) {
   const auto inner = at.made_by(at.in(0), op::cast);
   if (!inner) return std::nullopt;
   const Sym x = inner->in(0);
   const DType to = at.type().dtype;
-  if (!holds_all(at.in(0).dtype(), x.dtype()) || (is_half(to) && !is_float(x.dtype()) && x.dtype() != boolean)) {
+  if (!holds_all(at.in(0).dtype(), x.dtype()) || ((is_half(to) || is_f8(to)) && !is_real(x.dtype()) && x.dtype() != boolean)) {
     return std::nullopt;
   }
   return cast(x, to);

@@ -14,7 +14,7 @@ namespace {
 Splat first_element(const Literal& literal) {
   const auto dtype = static_cast<uint32_t>(literal.type.dtype);
   Splat splat{literal.type.dtype};
-  if (is_float(splat.dtype)) {
+  if (is_real(splat.dtype)) {
     splat.real = bp_sdk_load(dtype, literal.bytes.data(), 0);
   } else if (splat.dtype == i64) {
     std::memcpy(&splat.integer, literal.bytes.data(), sizeof splat.integer);
@@ -28,7 +28,7 @@ Splat first_element(const Literal& literal) {
 }  // namespace
 
 bool Splat::is(double value) const {
-  if (is_float(dtype)) return real == value && std::signbit(real) == std::signbit(value);
+  if (is_real(dtype)) return real == value && std::signbit(real) == std::signbit(value);
   return static_cast<double>(integer) == value;
 }
 
@@ -36,7 +36,7 @@ bp_instr Splat::instr() const {
   bp_instr instr{};
   instr.code = BP_S_CONST;
   instr.dtype = static_cast<uint16_t>(dtype);
-  if (is_float(dtype)) {
+  if (is_real(dtype)) {
     instr.imm.f = real;
   } else {
     instr.imm.i = integer;

@@ -80,6 +80,7 @@ class Verifier {
       std::vector<Type> operands = graph_.input_types(id);
       operands.resize(own_inputs(node));
       wanted = infer_types(*node.op, node.attrs, operands, node.loc);
+      if (node.program != nullptr) wanted[0].dtype = node.program->output_dtypes[0];  // what the epilogue makes of it
     } catch (const Error& error) {
       bad(id, std::string("operands are refused: ") + error.what());
     }

@@ -51,7 +51,7 @@ Fit fit(Stream& stream, KernelOp& op) {
     if (dtype != 0) {
       for (auto* list : {&changed.inputs, &changed.outputs}) {
         for (bp_tensor_desc& desc : *list) {
-          if (is_float(static_cast<DType>(desc.dtype))) desc.dtype = dtype;
+          if (is_real(static_cast<DType>(desc.dtype))) desc.dtype = dtype;
         }
       }
     }
@@ -96,7 +96,7 @@ ScalarProgram constant_program(DType dtype, double value) {
   bp_instr instr{};
   instr.code = BP_S_CONST;
   instr.dtype = static_cast<uint16_t>(dtype);
-  if (is_float(dtype)) {
+  if (is_real(dtype)) {
     instr.imm.f = value;
   } else {
     instr.imm.i = static_cast<int64_t>(value);

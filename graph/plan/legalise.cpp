@@ -111,12 +111,12 @@ class Legaliser final : public Builder {
     std::vector<Sym> cast_in;
     for (Value v : in) {
       Sym s{this, v.node, v.out};
-      cast_in.push_back(is_float(s.dtype()) ? graph::cast(s, wanted) : s);
+      cast_in.push_back(is_real(s.dtype()) ? graph::cast(s, wanted) : s);
     }
     std::vector<Value> values;
     const std::vector<Sym> results = apply(op, attrs, cast_in);
     for (size_t i = 0; i < results.size(); ++i) {
-      const Sym s = is_float(results[i].dtype()) ? graph::cast(results[i], out[i].dtype) : results[i];
+      const Sym s = is_real(results[i].dtype()) ? graph::cast(results[i], out[i].dtype) : results[i];
       values.push_back({s.id, s.out});
     }
     return values;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backplane/graph/ops.h"
+#include "backplane/sdk/convert.h"
 #include "passes/passes.h"
 
 namespace backplane::graph {
@@ -21,8 +22,7 @@ std::vector<std::byte> splat_bytes(DType dtype, double real, int64_t integer) {
     case DType::i32: put(static_cast<int32_t>(integer)); break;
     case DType::i64: put(integer); break;
     case DType::boolean: put(static_cast<uint8_t>(integer != 0)); break;
-    case DType::f16:
-    case DType::bf16: fail_internal("half splats go through a cast");
+    default: bp_sdk_store(static_cast<uint32_t>(dtype), bytes.data(), 0, real); break;  // what C++ has no type for
   }
   return bytes;
 }
@@ -93,11 +93,7 @@ class Lowering {
     // A splat is one element seen everywhere.
     const double real = node.attrs.f64("value");
     const int64_t integer = node.attrs.i64("int_value");
-    if (!is_half(type.dtype)) return new_constant(type, Layout{}, splat_bytes(type.dtype, real, integer));
-    const Type one{type.dtype, {}};
-    Place element = new_tensor(one);
-    launch_pointwise(constant_program(type.dtype, real), {}, {element}, "constant");
-    return {element.slot, type, Layout{}};
+    return new_constant(type, Layout{}, splat_bytes(type.dtype, real, integer));
   }
 
   Place view(const Node& node, const Type& type) {

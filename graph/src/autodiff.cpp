@@ -47,7 +47,7 @@ class TapeBuilder final : public Builder {
   std::vector<std::unique_ptr<Attrs>> kept_attrs_;
 };
 
-bool carries_gradient(const Sym& s) { return is_float(s.dtype()); }
+bool carries_gradient(const Sym& s) { return is_real(s.dtype()); }
 
 /// Values that depend on an x through differentiable ops. `blocked` names the first op that cut a path.
 SymSet dependents(std::span<const TapeEntry> tape, std::span<const Sym> xs, const TapeEntry** blocked) {
@@ -148,7 +148,7 @@ Sym ones_for(Builder& builder, Sym y, SourceLoc loc) {
     backplane::fail("gradients", "the value to differentiate has more than one element", std::span(&y.type(), 1), loc,
                     "reduce it with sum() or mean(), or give the gradient that comes into it");
   }
-  return full(builder, 1.0, y.dtype(), y.shape());
+  return full(builder, 1.0, gradient_dtype(y.dtype()), y.shape());
 }
 
 [[noreturn]] void fail_unconnected(Sym x, const TapeEntry* blocked, SourceLoc loc) {

@@ -16,6 +16,7 @@ struct DTypeRow {
 constexpr DTypeRow kDTypes[] = {
     {DType::f32, "f32", 4}, {DType::f64, "f64", 8}, {DType::f16, "f16", 2},     {DType::bf16, "bf16", 2},
     {DType::i32, "i32", 4}, {DType::i64, "i64", 8}, {DType::boolean, "bool", 1},
+    {DType::f8_e4m3, "f8_e4m3", 1}, {DType::f8_e5m2, "f8_e5m2", 1},
 };
 
 const DTypeRow& row(DType dtype) {
@@ -25,18 +26,20 @@ const DTypeRow& row(DType dtype) {
   fail_internal("dtype code " + std::to_string(static_cast<int>(dtype)) + " is not one of ours");
 }
 
-/// bool < i32 < i64 < halves < f32 < f64; the two halves are on one level.
+/// bool < i32 < i64 < 8-bit floats < halves < f32 < f64; the two 8-bit floats and the two halves are on one level each.
 int promotion_level(DType dtype) {
   switch (dtype) {
     case DType::boolean: return 0;
     case DType::i32: return 1;
     case DType::i64: return 2;
+    case DType::f8_e4m3:
+    case DType::f8_e5m2: return 3;
     case DType::f16:
-    case DType::bf16: return 3;
-    case DType::f32: return 4;
-    case DType::f64: return 5;
+    case DType::bf16: return 4;
+    case DType::f32: return 5;
+    case DType::f64: return 6;
   }
-  return 5;
+  return 6;
 }
 
 std::string_view file_name(const char* path) {
@@ -61,8 +64,9 @@ DType dtype_from_name(std::string_view name) {
 
 DType promote(DType a, DType b) {
   if (a == b) return a;
-  if (is_half(a) && is_half(b)) return DType::f32;
-  return promotion_level(a) >= promotion_level(b) ? a : b;
+  const int level_a = promotion_level(a), level_b = promotion_level(b);
+  if (level_a == level_b) return DType::f32;
+  return level_a > level_b ? a : b;
 }
 
 Shape::Shape(std::span<const int64_t> extents) {

@@ -80,6 +80,7 @@ std::string refuse_matmul(const Op& op) {
     return "inner extents do not match";
   }
   if (a.dtype == BP_BOOL) return "bool operands";
+  if (sdk::is_f8(a.dtype)) return "8-bit floats; it decomposes";
   if (a.dtype != b.dtype) return "operands of different dtypes";
   if (!op.program && c.dtype != a.dtype) return "the result's dtype differs from the operands'";
   return op.program ? refuse_epilogue(op, 2) : std::string();

@@ -64,5 +64,7 @@ inline uint64_t round_up(uint64_t bytes, uint64_t alignment = 64) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 inline bool is_half(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16; }
+/// Computed in f32, stored in fewer bits.
+inline bool is_narrow(uint32_t dtype) { return is_half(dtype) || sdk::is_f8(dtype); }
 
 }  // namespace backplane::cpu

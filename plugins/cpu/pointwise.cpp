@@ -126,7 +126,7 @@ class Pointwise final : public Work {
       if (d + 1 < space_.rank) outer_zero = outer_zero && strides[d] == 0;
     }
     Input in{dtype, compute_of(dtype), log2_size(dtype), Access::packed, dense_in_block(i), false};
-    const bool native = !is_half(dtype) && dtype != BP_BOOL;
+    const bool native = !is_narrow(dtype) && dtype != BP_BOOL;
     if (scalar && space_.count > 1) in.access = Access::scalar;
     else if (in.dense && native) in.access = Access::direct;
     else if (shape_ == Shape::packed && outer_zero && inner() * tile_rows_ <= block_) in.access = Access::periodic;
@@ -138,8 +138,8 @@ class Pointwise final : public Work {
     Output out{desc.dtype, compute_of(desc.dtype), log2_size(desc.dtype), program_.value_address[value],
                dense_in_block(operand), false, false, operand};
     const bool defined_here = program_.value_defined[value] >= 0;
-    out.direct = out.dense && defined_here && !is_half(desc.dtype);
-    out.streamed = out.dense && !is_half(desc.dtype) && static_cast<uint64_t>(space_.count) *
+    out.direct = out.dense && defined_here && !is_narrow(desc.dtype);
+    out.streamed = out.dense && !is_narrow(desc.dtype) && static_cast<uint64_t>(space_.count) *
                    sdk::dtype_size(desc.dtype) >= kStreamBytes;
     if (out.streamed) out.direct = false, streams_ = true;
     if (value < inputs_.size()) inputs_[value].used = true;
@@ -260,15 +260,14 @@ class Pointwise final : public Work {
   void load(size_t i, const char* base, const Block& block, char* slot) const {
     const Input& in = inputs_[i];
     const IsaTable& t = isa();
-    const bool half = is_half(in.dtype);
-    const VectorLoop convert = in.dtype == BP_F16 ? t.load_f16 : in.dtype == BP_BF16 ? t.load_bf16
+    const VectorLoop convert = is_narrow(in.dtype) ? t.narrow[narrow_of(in.dtype)].load
                                : in.dtype == BP_BOOL ? t.normalize_bool : nullptr;
     const char* source = nullptr;
     if (in.dense) {
       source = base + (first_offset(i, block) << in.log2);
     } else {
-      // Halves wait in the slot's upper half: widening them in ascending order never overtakes what is unread.
-      char* raw = half ? slot + block_ * 2 : slot;
+      // Narrow elements wait at the slot's end: widening them in ascending order never overtakes what is unread.
+      char* raw = is_narrow(in.dtype) ? slot + block_ * (4 - (int64_t{1} << in.log2)) : slot;
       gather(i, base, block, raw);
       source = raw;
     }
@@ -296,7 +295,7 @@ class Pointwise final : public Work {
   void store(const Output& out, char* base, const Block& block, const char* value, char* scratch) const {
     const IsaTable& t = isa();
     const int64_t n = block.count();
-    const VectorLoop narrow = out.dtype == BP_F16 ? t.store_f16 : out.dtype == BP_BF16 ? t.store_bf16 : nullptr;
+    const VectorLoop narrow = is_narrow(out.dtype) ? t.narrow[narrow_of(out.dtype)].store : nullptr;
     if (out.dense) {
       char* target = base + (first_offset(out.operand, block) << out.log2);
       const size_t bytes = static_cast<size_t>(n) << out.log2;

@@ -19,6 +19,8 @@
 namespace backplane::cpu {
 
 Compute compute_of(uint32_t dtype);
+/// Of a dtype that is_narrow.
+Narrow narrow_of(uint32_t dtype);
 
 /// Loops shared by all operands, outermost first; strides in elements.
 struct Space {
@@ -36,7 +38,7 @@ constexpr int kMaxAddresses = 128;
 struct Step {
   VectorLoop loop;
   uint8_t y, a, b, c;
-  uint8_t code;  // the scalar opcode where operands and result are f32 (no half type), else 0
+  uint8_t code;  // the scalar opcode where operands and result are f32 (no narrow dtype), else 0
 };
 
 struct StepProgram {

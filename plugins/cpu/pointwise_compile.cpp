@@ -15,8 +15,12 @@ Compute compute_of(uint32_t dtype) {
     case BP_I32: return kI32;
     case BP_I64: return kI64;
     case BP_BOOL: return kBool;
-    default: return kF32;  // f32, and the half types, which are computed in it
+    default: return kF32;  // f32, and the narrow dtypes, which are computed in it
   }
+}
+
+Narrow narrow_of(uint32_t dtype) {
+  return dtype == BP_F16 ? kNarrowF16 : dtype == BP_BF16 ? kNarrowBF16 : dtype == BP_F8_E4M3 ? kNarrowE4M3 : kNarrowE5M2;
 }
 
 Space collapse_space(const std::vector<bp_tensor_desc>& inputs, const std::vector<bp_tensor_desc>& outputs) {
@@ -60,8 +64,7 @@ uint64_t constant_bits(const bp_instr& instr) {
   switch (compute_of(instr.dtype)) {
     case kF32: {
       float value = static_cast<float>(instr.imm.f);
-      if (instr.dtype == BP_F16) isa().round_f16(&value, &value, nullptr, nullptr, 1);
-      if (instr.dtype == BP_BF16) isa().round_bf16(&value, &value, nullptr, nullptr, 1);
+      if (is_narrow(instr.dtype)) isa().narrow[narrow_of(instr.dtype)].round(&value, &value, nullptr, nullptr, 1);
       std::memcpy(&bits, &value, 4);
       break;
     }
@@ -79,7 +82,7 @@ uint64_t constant_bits(const bp_instr& instr) {
 
 int arity(uint16_t code) { return code == BP_S_CONST ? 0 : code < 32 ? 1 : code < 64 ? 2 : 3; }
 
-// These give one of their operands, or its negative: already representable in the half type.
+// These give one of their operands, or its negative: already representable in the narrow dtype.
 bool needs_no_rounding(uint16_t code) {
   return code == BP_S_NEG || code == BP_S_ABS || code == BP_S_MAX || code == BP_S_MIN || code == BP_S_SELECT;
 }
@@ -153,10 +156,8 @@ class Compiler {
       return;
     }
     const Compute from = out_.value_type[instr.code == BP_S_SELECT ? instr.b : instr.a];
-    const bool half = is_half(instr.dtype);
-    VectorLoop round = half && !needs_no_rounding(instr.code)
-                           ? (instr.dtype == BP_F16 ? isa().round_f16 : isa().round_bf16)
-                           : nullptr;
+    const bool narrow = is_narrow(instr.dtype);
+    VectorLoop round = narrow && !needs_no_rounding(instr.code) ? isa().narrow[narrow_of(instr.dtype)].round : nullptr;
     const bool cast = instr.code == BP_S_CAST;
     if (cast && dtypes_[instr.a] == instr.dtype) round = nullptr;
     VectorLoop loop = cast ? (from == type ? round : isa().cast[from][type]) : isa().op[instr.code][from];
@@ -168,7 +169,7 @@ class Compiler {
     owns_slot_[value] = true;
     const int n = arity(instr.code);
     const auto address = [&](int k, uint16_t v) { return static_cast<uint8_t>(k < n ? out_.value_address[v] : 0); };
-    const bool plain = type == kF32 && from == kF32 && !half && !cast;
+    const bool plain = type == kF32 && from == kF32 && !narrow && !cast;
     out_.steps.push_back({loop, static_cast<uint8_t>(y), address(0, instr.a), address(1, instr.b), address(2, instr.c),
                           static_cast<uint8_t>(plain ? instr.code : 0)});
     out_.value_defined[value] = static_cast<int>(out_.steps.size()) - 1;

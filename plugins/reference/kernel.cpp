@@ -68,6 +68,10 @@ void load_dense(const bp_tensor_desc& desc, const void* base, W* dense) {
       return load_as<uint16_t>(desc, base, [dense](int64_t i, uint16_t v) { dense[i] = W(bp_sdk_f16_to_f32(v)); });
     case BP_BF16:
       return load_as<uint16_t>(desc, base, [dense](int64_t i, uint16_t v) { dense[i] = W(bp_sdk_bf16_to_f32(v)); });
+    case BP_F8_E4M3:
+      return load_as<uint8_t>(desc, base, [dense](int64_t i, uint8_t v) { dense[i] = W(bp_sdk_e4m3_to_f32(v)); });
+    case BP_F8_E5M2:
+      return load_as<uint8_t>(desc, base, [dense](int64_t i, uint8_t v) { dense[i] = W(bp_sdk_e5m2_to_f32(v)); });
     case BP_I32: return load_as<int32_t>(desc, base, plain);
     case BP_I64: return load_as<int64_t>(desc, base, plain);
     case BP_BOOL: return load_as<uint8_t>(desc, base, [dense](int64_t i, uint8_t v) { dense[i] = W(v != 0); });

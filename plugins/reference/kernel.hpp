@@ -92,7 +92,7 @@ class TypedKernel : public Kernel {
   void run(const bp_view* inputs, const bp_view* outputs, const bp_view& workspace) const final {
     Scratch scratch(this->workspace != 0 ? pointer(workspace) : nullptr);
     const Derived& self = static_cast<const Derived&>(*this);
-    if (is_float(in(0).dtype)) self.template compute<double>(inputs, outputs, scratch);
+    if (is_float(in(0).dtype) || sdk::is_f8(in(0).dtype)) self.template compute<double>(inputs, outputs, scratch);
     else self.template compute<int64_t>(inputs, outputs, scratch);
   }
 

@@ -188,7 +188,7 @@ TEST_F(Matmul, Epilogues) {
 }
 
 TEST_F(Gather, EveryLayoutDtypeAndIndex) {
-  for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
+  for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL, BP_F8_E4M3, BP_F8_E5M2}) {
     for (uint32_t index : {BP_I32, BP_I64}) {
       for (Lay lay : {Lay::dense, Lay::permuted, Lay::stepped, Lay::reversed}) {
         for (Lay out : {Lay::dense, Lay::padded, Lay::permuted}) {

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "support/float8.h"
+
 namespace card_test {
 namespace {
 
@@ -146,7 +148,7 @@ uint32_t element_size(uint32_t dtype) {
   switch (dtype) {
     case BP_F64: case BP_I64: return 8;
     case BP_F16: case BP_BF16: return 2;
-    case BP_BOOL: return 1;
+    case BP_F8_E4M3: case BP_F8_E5M2: case BP_BOOL: return 1;
     default: return 4;
   }
 }
@@ -168,6 +170,8 @@ double read_element(uint32_t dtype, const char* at) {
     }
     case BP_I32: return as(int32_t{});
     case BP_I64: return static_cast<double>(as(int64_t{}));
+    case BP_F8_E4M3: return backplane::test::decode(backplane::test::kE4M3, as(uint8_t{}));
+    case BP_F8_E5M2: return backplane::test::decode(backplane::test::kE5M2, as(uint8_t{}));
     default: return as(uint8_t{});
   }
 }
@@ -180,6 +184,8 @@ void write_element(uint32_t dtype, char* at, double value) {
     case BP_BF16: return as(float_to_bf16(static_cast<float>(value)));
     case BP_I32: return as(static_cast<int32_t>(value));
     case BP_I64: return as(static_cast<int64_t>(value));
+    case BP_F8_E4M3: return as(backplane::test::encode(backplane::test::kE4M3, value));
+    case BP_F8_E5M2: return as(backplane::test::encode(backplane::test::kE5M2, value));
     default: return as(static_cast<uint8_t>(value));
   }
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cards/compare.h"
+#include "support/float8.h"
 
 namespace card_test {
 namespace {
@@ -42,8 +43,10 @@ TEST_F(Pointwise, EveryLayoutOfOperandsAndResult) {
   }
 }
 
+constexpr uint32_t kAllDtypes[] = {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL, BP_F8_E4M3, BP_F8_E5M2};
+
 TEST_F(Pointwise, CopiesOfEveryDtypeAndLayout) {
-  for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
+  for (uint32_t dtype : kAllDtypes) {
     for (const Shape& shape : {Shape{40, 50}, Shape{5, 6, 70}, Shape{130, 129}, Shape{8, 3, 20, 30}}) {
       for (Lay x : kLays) {
         for (Lay y : kOutLays) {
@@ -57,8 +60,8 @@ TEST_F(Pointwise, CopiesOfEveryDtypeAndLayout) {
 }
 
 TEST_F(Pointwise, CastsBetweenAllDtypes) {
-  for (uint32_t from : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
-    for (uint32_t to : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
+  for (uint32_t from : kAllDtypes) {
+    for (uint32_t to : kAllDtypes) {
       for (Lay x : {Lay::dense, Lay::stepped, Lay::broadcast_last}) {
         Case c = pointwise("cast " + std::to_string(from) + "->" + std::to_string(to), {lay_out(from, {9, 300}, x)},
                            {lay_out(to, {9, 300})}, {{instr(BP_S_CAST, to, 0)}, 1, {1}});
@@ -68,6 +71,31 @@ TEST_F(Pointwise, CastsBetweenAllDtypes) {
         compare(c);
       }
     }
+  }
+}
+
+/// Every code once; then ties, subnormals, what overflows and what is no number.
+TEST_F(Pointwise, EightBitFloatsWidenAndNarrow) {
+  for (uint32_t small : {BP_F8_E4M3, BP_F8_E5M2}) {
+    const backplane::test::Float8& format = small == BP_F8_E4M3 ? backplane::test::kE4M3 : backplane::test::kE5M2;
+    Case widen = pointwise("widen", {lay_out(small, {256})}, {lay_out(BP_F32, {256})}, {{instr(BP_S_CAST, BP_F32, 0)}, 1, {1}});
+    widen.value = [&](size_t, int64_t e) { return backplane::test::decode(format, static_cast<uint8_t>(e)); };
+    widen.bound.exact = true;
+    compare(widen);
+    Case narrow = pointwise("narrow", {lay_out(BP_F32, {4 * 255})}, {lay_out(small, {4 * 255}), lay_out(BP_F32, {4 * 255})},
+                            {{instr(BP_S_CAST, small, 0), instr(BP_S_CAST, BP_F32, 1)}, 1, {1, 2}});
+    narrow.value = [&](size_t, int64_t e) {  // quarters of the way from each code to the next, of both signs
+      const int code = static_cast<int>(e / 8);
+      const double from = backplane::test::magnitude_of(format, code), to = backplane::test::magnitude_of(format, code + 1);
+      return (e % 2 != 0 ? -1 : 1) * (from + (to - from) * static_cast<double>(e % 8 / 2) / 4);
+    };
+    narrow.bound.exact = true;
+    compare(narrow);
+    const double large[] = {448, 463, 464, 465, 480, 57344, 61439, 61440, 61441, 65536, 1e30, INFINITY, -1e30, -INFINITY, NAN, -0.0};
+    Case beyond = pointwise("beyond", {lay_out(BP_F32, {16})}, {lay_out(small, {16})}, {{instr(BP_S_CAST, small, 0)}, 1, {1}});
+    beyond.value = [&](size_t, int64_t e) { return large[e]; };
+    beyond.bound.exact = true;
+    compare(beyond);
   }
 }
 

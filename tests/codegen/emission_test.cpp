@@ -30,7 +30,7 @@ std::string batch(const DeviceFacts& facts, std::mt19937& random) {
   Source source(facts, "programs");
   bp_tensor_desc desc{};
   desc.rank = 1, desc.shape[0] = 64, desc.strides[0] = 1;
-  for (desc.dtype = BP_F32; desc.dtype <= BP_BOOL; ++desc.dtype) {
+  for (desc.dtype = BP_F32; desc.dtype <= BP_F8_E5M2; ++desc.dtype) {
     source.input(std::string("in_") + backplane::sdk::dtype_name(desc.dtype), desc.dtype, desc);
     source.output(std::string("out_") + backplane::sdk::dtype_name(desc.dtype), desc.dtype, desc);
   }

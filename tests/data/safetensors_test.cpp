@@ -56,7 +56,7 @@ HostTensor filled(uint32_t dtype, std::vector<int64_t> shape, unsigned seed) {
 TEST(Safetensors, WhatIsWrittenReadsBackToTheBit) {
   TensorFile file;
   unsigned seed = 1;
-  for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL}) {
+  for (uint32_t dtype : {BP_F32, BP_F64, BP_F16, BP_BF16, BP_I32, BP_I64, BP_BOOL, BP_F8_E4M3, BP_F8_E5M2}) {
     for (const auto& shape : {std::vector<int64_t>{}, {5}, {2, 3}, {1, 2, 3, 1, 2, 1, 1, 3}, {0}, {4, 0, 2}}) {
       file.tensors["t" + std::to_string(seed)] = filled(dtype, shape, seed);
       ++seed;

@@ -177,6 +177,8 @@ TEST(Dlpack, EveryDtypeGoesOutAndComesBack) {
   const Lent half(Tensor::from({1}, {1}).to(bf16).to_dlpack()), truth(Tensor::from({1}, {1}).to(boolean).to_dlpack());
   EXPECT_EQ(half->dl_tensor.dtype.code, kDLBfloat);
   EXPECT_EQ(truth->dl_tensor.dtype.code, kDLBool);
+  EXPECT_EQ(Lent(Tensor::from({1}, {1}).to(f8_e4m3).to_dlpack())->dl_tensor.dtype.code, kDLFloat8_e4m3fn);
+  EXPECT_EQ(Lent(Tensor::from({1}, {1}).to(f8_e5m2).to_dlpack())->dl_tensor.dtype.code, kDLFloat8_e5m2);
   EXPECT_EQ(truth->dl_tensor.dtype.bits, 8);
 }
 

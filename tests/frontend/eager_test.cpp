@@ -114,6 +114,23 @@ TEST(Eager, BytesGoInAndOutUnchanged) {
   EXPECT_THAT(x.to_string(), HasSubstr("f16[2]"));
 }
 
+TEST(Eager, EightBitFloatsStoreAndMultiply) {
+  const Tensor x = Tensor::from({1.3, 500, -3, 0.5}, {2, 2}).requires_grad(), w = Tensor::from({1, -2, 0.07, 4}, {2, 2});
+  const Tensor small = x.to(f8_e5m2);
+  EXPECT_THAT(values(small), ElementsAre(1.25, 512, -3, 0.5));
+  EXPECT_THAT(values(full({2}, 1.3, f8_e4m3)), ElementsAre(1.25, 1.25));
+  EXPECT_THAT(small.to_string(), HasSubstr("f8_e5m2[2,2]"));
+  EXPECT_THAT(values(Tensor::from_bytes(small.to_bytes(), small.type())), ElementsAre(1.25, 512, -3, 0.5));
+  const Tensor y = matmul(small, w.to(f8_e5m2));
+  EXPECT_EQ(y.dtype(), f32);
+  EXPECT_THAT(values(y), ElementsAre(1.25 + 32, -2.5 + 2048, -3 + 0.03125, 6 + 2));
+  sum(y).backward();
+  EXPECT_THAT(values(x.grad()), ElementsAre(-1, 4.0625, -1, 4.0625));  // of w as it was stored
+  EXPECT_EQ((small + x).dtype(), f32);
+  EXPECT_THAT(message_of([&] { small + small; }), HasSubstr("f8_e5m2"));
+  EXPECT_THAT(message_of([&] { less(small, small); }), HasSubstr("8-bit floats"));
+}
+
 TEST(Eager, EmptyTensorsAreTensors) {
   const Tensor none = zeros({0, 3});
   EXPECT_EQ(none.elements(), 0);

@@ -262,5 +262,29 @@ TEST(KnownAnswers, CastsSaturateAndTruncate) {
   expect({tensor({2}, {1.00390625, 1.01171875})}, to(bf16), {2}, {1, 1.015625});
 }
 
+TEST(KnownAnswers, ProductsOfEightBitFloats) {
+  // 1.3 becomes 1.25 in either format, 0.07 becomes 0.0703125 and 0.0625; 500 is too large for f8_e4m3.
+  const auto product = [](std::span<const Sym> in) { return matmul(in[0], in[1]); };
+  for (const DType dtype : {f8_e4m3, f8_e5m2}) {
+    const double small = dtype == f8_e4m3 ? 0.0703125 : 0.0625;
+    const std::vector<Literal> operands = {tensor({2, 3}, {1.3, 2, -3, 0.07, 0, 4}, dtype), tensor({3, 1}, {1, -2, 0.5}, dtype)};
+    expect(operands, product, {2, 1}, {1.25 - 4 - 1.5, small + 2});
+    const auto scaled = [](std::span<const Sym> in) { return cast(matmul(in[0], in[1]) * in[2], bf16); };
+    expect({operands[0], operands[1], tensor({}, {0.25})}, scaled, {2, 1}, {-4.25 / 4, (small + 2) / 4}, 0x1p-8);
+  }
+  const auto overflow = [](std::span<const Sym> in) { return cast(cast(in[0], f8_e4m3), f32); };
+  expect({tensor({3}, {500, -448, 464})}, overflow, {3}, {kNaN, -448, 448});
+}
+
+TEST(KnownAnswers, GradientsPassThroughEightBitFloats) {
+  const auto through = [](std::span<const Sym> in) {
+    return matmul(cast(in[0], f8_e4m3), cast(in[1], f8_e4m3));
+  };
+  const std::vector<Literal> operands = {tensor({2, 2}, {1.3, 2, -3, 0.5}), tensor({2, 2}, {1, -2, 0.07, 4})};
+  // The gradient of one operand is made of the other one's rounded values, and is not rounded itself.
+  expect(operands, gradient_of(through, 0), {2, 2}, {-1, 4.0703125, -1, 4.0703125});
+  expect(operands, gradient_of(through, 1), {2, 2}, {-1.75, -1.75, 2.5, 2.5});
+}
+
 }  // namespace
 }  // namespace backplane::test

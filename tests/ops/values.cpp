@@ -7,6 +7,8 @@
 #include <limits>
 #include <sstream>
 
+#include "support/float8.h"
+
 namespace backplane::test {
 
 namespace {
@@ -83,6 +85,12 @@ std::vector<double> to_doubles(const Literal& literal) {
       case DType::boolean:
         out[i] = at<uint8_t>(literal, i);
         break;
+      case DType::f8_e4m3:
+        out[i] = decode(kE4M3, at<uint8_t>(literal, i));
+        break;
+      case DType::f8_e5m2:
+        out[i] = decode(kE5M2, at<uint8_t>(literal, i));
+        break;
     }
   }
   return out;
@@ -113,6 +121,12 @@ Literal from_doubles(const Type& type, std::span<const double> values) {
       case DType::boolean:
         put(out, i, static_cast<uint8_t>(values[i] != 0));
         break;
+      case DType::f8_e4m3:
+        put(out, i, encode(kE4M3, values[i]));
+        break;
+      case DType::f8_e5m2:
+        put(out, i, encode(kE5M2, values[i]));
+        break;
     }
   }
   return out;
@@ -123,13 +137,13 @@ Literal random_literal(const graph::SampleInput& input, uint64_t seed) {
   for (double& value : values) {
     const double unit = static_cast<double>(next(seed) >> 11) * 0x1p-53;
     value = input.low + unit * (input.high - input.low);
-    if (!is_float(input.type.dtype)) value = std::floor(value);
+    if (!is_real(input.type.dtype)) value = std::floor(value);
   }
   return from_doubles(input.type, values);
 }
 
 Literal poison(const Type& type) {
-  const double bad = is_float(type.dtype) ? std::nan("") : type.dtype == boolean ? 1 : -1234567;
+  const double bad = is_real(type.dtype) ? std::nan("") : type.dtype == boolean ? 1 : -1234567;
   return from_doubles(type, std::vector<double>(static_cast<size_t>(type.elements()), bad));
 }
 

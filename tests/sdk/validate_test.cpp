@@ -39,7 +39,7 @@ TEST(ValidateProgram, AcceptsAndRefuses) {
       {18, BP_F32, 0, 1, 0, "unknown opcode"},
       {999, BP_F32, 0, 1, 0, "unknown opcode"},
       {BP_S_ADD, 0, 0, 1, 0, "unknown dtype"},
-      {BP_S_ADD, 8, 0, 1, 0, "unknown dtype"},
+      {BP_S_ADD, 10, 0, 1, 0, "unknown dtype"},
       {BP_S_ADD, BP_F32, 0, 2, 0, "not defined yet"},
       {BP_S_NEG, BP_F32, 60000, 0, 0, "not defined yet"},
       {BP_S_ADD, BP_F64, 0, 1, 0, "wrong dtype"},
@@ -53,6 +53,12 @@ TEST(ValidateProgram, AcceptsAndRefuses) {
     p.add(row.code, row.dtype, row.a, row.b, row.c);
     EXPECT_THAT(judge(p, {0}), HasSubstr(row.reason)) << row.code;
   }
+  Program eight(2);
+  const uint16_t small = eight.add(BP_S_CAST, BP_F8_E4M3, 0), other = eight.constant(BP_F8_E4M3, 2);
+  const uint16_t less = eight.add(BP_S_LT, BP_BOOL, 0, 1), pick = eight.add(BP_S_SELECT, BP_F8_E4M3, less, small, other);
+  EXPECT_EQ(judge(eight, {pick}, BP_F8_E4M3), "") << "8-bit floats are cast, chosen and constant";
+  eight.add(BP_S_ADD, BP_F8_E4M3, small, other);
+  EXPECT_THAT(judge(eight, {pick}, BP_F8_E4M3), HasSubstr("does not take"));
   Program mixed(2);
   mixed.add(BP_S_ADD, BP_F32, 0, mixed.constant(BP_F64, 1));
   EXPECT_THAT(judge(mixed, {0}), HasSubstr("differ"));
@@ -90,7 +96,7 @@ TEST(ValidateOp, RefusesTheUnreadable) {
   EXPECT_THAT(judge({4711, {t({2})}, {t({2})}}), HasSubstr("4711 is unknown"));
   EXPECT_EQ(judge({BP_OP_CUSTOM, {t({2})}, {t({2})}}), "") << "only its author can judge it";
   Case bad{BP_OP_MATMUL, {t({2, 2}), t({2, 2})}, {t({2, 2})}};
-  bad.inputs[0].desc.dtype = 8;
+  bad.inputs[0].desc.dtype = 10;
   EXPECT_THAT(judge(bad), HasSubstr("unknown dtype"));
   bad.inputs[0].desc.dtype = BP_F32;
   bad.inputs[0].desc.rank = 9;
@@ -134,6 +140,11 @@ TEST(ValidateOp, ShapeRules) {
       {{BP_OP_MATMUL, {t({2}), t({2})}, {t({})}}, "at least 2"},
       {{BP_OP_MATMUL, {t({2, 1, 1}), t({3, 1, 1})}, {t({2, 1, 1})}}, "batch"},
       {{BP_OP_MATMUL, {t({1, 1}), t({1, 1}, BP_F64)}, {t({1, 1})}}, "dtype"},
+      {{BP_OP_MATMUL, {t({2, 3}, BP_F8_E4M3), t({3, 2}, BP_F8_E4M3)}, {t({2, 2})}}, ""},
+      {{BP_OP_MATMUL, {t({2, 3}, BP_F8_E5M2), t({3, 2}, BP_F8_E5M2)}, {t({2, 2}, BP_BF16)}}, "are f32"},
+      {{BP_OP_MATMUL, {t({2, 3}, BP_F8_E4M3), t({3, 2}, BP_F8_E5M2)}, {t({2, 2})}}, "dtype"},
+      {{BP_OP_REDUCE, {t({2}, BP_F8_E4M3)}, {t({1}, BP_F8_E4M3)}, &sum}, "8-bit floats"},
+      {{BP_OP_GATHER, {t({1, 2, 3}, BP_F8_E5M2), t({4}, BP_I64)}, {t({1, 4, 3}, BP_F8_E5M2)}}, ""},
       {{BP_OP_GATHER, {t({1, 2, 3}), t({4}, BP_I64)}, {t({1, 4, 3})}}, ""},
       {{BP_OP_GATHER, {t({1, 2, 3}), t({4})}, {t({1, 4, 3})}}, "i32 or i64"},
       {{BP_OP_SCATTER_ADD, {t({1, 2, 3}), t({4}, BP_I32), t({1, 5, 3})}, {t({1, 2, 3})}}, "updates"},

@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 #define BP_ABI_MAJOR 1u
-#define BP_ABI_MINOR 1u /* 1: bp_variant.code_hash */
+#define BP_ABI_MINOR 1u /* 1: bp_variant.code_hash, BP_F8_E4M3, BP_F8_E5M2 */
 #define BP_VERSION(major, minor) (((uint32_t)(major) << 16) | (uint32_t)(minor))
 #define BP_ABI_VERSION BP_VERSION(BP_ABI_MAJOR, BP_ABI_MINOR)
 
@@ -116,7 +116,9 @@ enum { /* dtype */
   BP_BF16 = 4, /* upper half of binary32 */
   BP_I32 = 5,
   BP_I64 = 6,
-  BP_BOOL = 7  /* one byte, 0 or 1; a reader treats every non-zero byte as true */
+  BP_BOOL = 7, /* one byte, 0 or 1; a reader treats every non-zero byte as true */
+  BP_F8_E4M3 = 8, /* OCP 8-bit float of 4 exponent bits: largest 448, no infinity, NaN where all lower bits are set */
+  BP_F8_E5M2 = 9  /* OCP 8-bit float of 5 exponent bits: largest 57344, with infinities, as an f16 cut short */
 };
 
 enum { BP_MAX_RANK = 8 };
@@ -139,8 +141,8 @@ typedef struct bp_tensor_desc { /* [frozen] dtype, shape and strides; the place 
 /* A scalar program is straight-line code in SSA form, run once per element. Values are numbered: 0 ... num_inputs - 1
  * are the operands' elements, and instruction i defines value num_inputs + i. `a`, `b`, `c` name earlier values.
  * Every value has a dtype; operands of one instruction have the same dtype, which is also the result's, except where
- * the table says otherwise. f16 and bf16 are storage types: a value of such a dtype is computed in f32 and rounded to
- * nearest even when it is defined. Integers wrap modulo 2^n. Comparisons with NaN are false, but `ne` is true. */
+ * the table says otherwise. f16, bf16 and the 8-bit floats are storage types: a value of such a dtype is computed in
+ * f32 and rounded to nearest even when it is defined. Integers wrap modulo 2^n. Comparisons with NaN are false, but `ne` is true. */
 
 enum { /* scalar opcodes; n-ary: which of a, b, c are used */
   BP_S_CONST = 1,  /* 0  imm, any dtype */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Half-precision storage: f16 with the machine's own conversions where it has them, bf16 by integer arithmetic.
+// Storage in fewer bits than f32: f16 with the machine's own conversions where it has them, the others by integer
+// arithmetic.
 #pragma once
 
 #include <stdint.h>
@@ -40,23 +41,54 @@ inline uint16_t to_f16(float x) {
   return static_cast<uint16_t>(h | ((u >> 16) & 0x8000u));
 }
 
-inline void load_bf16(void* y, const void* a, const void*, const void*, int64_t n) {
-  auto* out = static_cast<float*>(y);
-  auto* in = static_cast<const uint16_t*>(a);
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = from_bf16(in[i]);
+// The 8-bit floats of OCP's 8-bit Floating Point Specification 1.0, by the same means.
+inline float from_e4m3(uint8_t h) {
+  const uint32_t rest = h & 0x7fu;
+  const uint32_t normal = rest == 0x7fu ? 0x7fc00000u : (rest << 20) + 0x3c000000u;
+  const uint32_t subnormal = bits_of(static_cast<float>(static_cast<int32_t>(rest)) * 0x1p-9f);
+  return float_of((rest < 8u ? subnormal : normal) | (static_cast<uint32_t>(h & 0x80u) << 24));
 }
-inline void store_bf16(void* y, const void* a, const void*, const void*, int64_t n) {
-  auto* out = static_cast<uint16_t*>(y);
+inline uint8_t to_e4m3(float x) {
+  const uint32_t u = bits_of(x);
+  const uint32_t a = u & 0x7fffffffu;
+  const uint32_t subnormal = bits_of(float_of(a) + 16384.0f) - 0x46800000u;
+  const uint32_t normal = (a - 0x3c000000u + 0x7ffffu + ((a >> 20) & 1u)) >> 20;
+  uint32_t h = a < 0x3c800000u ? subnormal : normal;
+  h = a > 0x43e80000u ? 0x7fu : h;  // above 464, and NaN
+  return static_cast<uint8_t>(h | ((u >> 24) & 0x80u));
+}
+inline float from_e5m2(uint8_t h) { return from_f16(static_cast<uint16_t>(static_cast<uint32_t>(h) << 8)); }
+inline uint8_t to_e5m2(float x) {
+  const uint32_t u = bits_of(x);
+  const uint32_t a = u & 0x7fffffffu;
+  const uint32_t subnormal = bits_of(float_of(a) + 128.0f) - 0x43000000u;
+  const uint32_t normal = (a - 0x38000000u + 0xfffffu + ((a >> 21) & 1u)) >> 21;
+  uint32_t h = a < 0x38800000u ? subnormal : normal;
+  h = a >= 0x47700000u ? 0x7cu : h;  // 61440 and above round to infinity
+  h = a > 0x7f800000u ? 0x7fu : h;
+  return static_cast<uint8_t>(h | ((u >> 24) & 0x80u));
+}
+
+template <class T, float (*from)(T)>
+void load_narrow(void* y, const void* a, const void*, const void*, int64_t n) {
+  auto* out = static_cast<float*>(y);
+  auto* in = static_cast<const T*>(a);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = from(in[i]);
+}
+template <class T, T (*to)(float)>
+void store_narrow(void* y, const void* a, const void*, const void*, int64_t n) {
+  auto* out = static_cast<T*>(y);
   auto* in = static_cast<const float*>(a);
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = to_bf16(in[i]);
+  for (int64_t i = 0; i < n; ++i) out[i] = to(in[i]);
 }
-inline void round_bf16(void* y, const void* a, const void*, const void*, int64_t n) {
+template <auto from, auto to>
+void round_narrow(void* y, const void* a, const void*, const void*, int64_t n) {
   auto* out = static_cast<float*>(y);
   auto* in = static_cast<const float*>(a);
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = from_bf16(to_bf16(in[i]));
+  for (int64_t i = 0; i < n; ++i) out[i] = from(to(in[i]));
 }
 
 inline void load_f16(void* y, const void* a, const void*, const void*, int64_t n) {

@@ -11,7 +11,7 @@
 
 namespace backplane::cpu {
 
-/// In which type a scalar program's value is computed and kept while a block is worked on. f16 and bf16 values are f32
+/// In which type a scalar program's value is computed and kept while a block is worked on. Values of narrow dtypes are f32
 /// numbers that have been rounded.
 enum Compute : int { kF32 = 0, kF64 = 1, kI32 = 2, kI64 = 3, kBool = 4, kComputeCount = 5 };
 
@@ -19,6 +19,9 @@ constexpr size_t compute_size(Compute type) { return type == kF64 || type == kI6
 
 /// Element types of strided loads beyond the compute types.
 enum Storage : int { kStorageF16 = 5, kStorageBF16 = 6, kStorageCount = 7 };
+
+/// Dtypes that are computed in f32.
+enum Narrow : int { kNarrowF16 = 0, kNarrowBF16 = 1, kNarrowE4M3 = 2, kNarrowE5M2 = 3, kNarrowCount = 4 };
 
 /// y[i] = f(a[i], b[i], c[i]) over n dense elements; y may be exactly a, b or c.
 using VectorLoop = void (*)(void* y, const void* a, const void* b, const void* c, int64_t n);
@@ -68,9 +71,9 @@ struct IsaTable {
 
   VectorLoop op[65][kComputeCount];  // by scalar opcode and the operands' compute type; NULL where there is none
   VectorLoop cast[kComputeCount][kComputeCount];  // [from][to]
-  VectorLoop round_f16, round_bf16;               // f32 -> f32
-  VectorLoop load_f16, load_bf16;                 // storage -> f32
-  VectorLoop store_f16, store_bf16;               // f32 -> storage
+  struct {
+    VectorLoop load, store, round;  // storage -> f32, f32 -> storage, f32 -> f32
+  } narrow[kNarrowCount];
   VectorLoop normalize_bool;                      // any non-zero byte -> 1
 
   StageCode stage[kStageForms][65];  // by form and scalar opcode, f32; NULL where there is none

@@ -238,9 +238,10 @@ inline void fill_scalar_table(IsaTable& t) {
 
   fill_casts<float>(t.cast[kF32]), fill_casts<double>(t.cast[kF64]), fill_casts<int32_t>(t.cast[kI32]);
   fill_casts<int64_t>(t.cast[kI64]), fill_casts<uint8_t>(t.cast[kBool]);
-  t.round_f16 = round_f16, t.round_bf16 = round_bf16;
-  t.load_f16 = load_f16, t.load_bf16 = load_bf16;
-  t.store_f16 = store_f16, t.store_bf16 = store_bf16;
+  t.narrow[kNarrowF16] = {load_f16, store_f16, round_f16};
+  t.narrow[kNarrowBF16] = {load_narrow<uint16_t, from_bf16>, store_narrow<uint16_t, to_bf16>, round_narrow<from_bf16, to_bf16>};
+  t.narrow[kNarrowE4M3] = {load_narrow<uint8_t, from_e4m3>, store_narrow<uint8_t, to_e4m3>, round_narrow<from_e4m3, to_e4m3>};
+  t.narrow[kNarrowE5M2] = {load_narrow<uint8_t, from_e5m2>, store_narrow<uint8_t, to_e5m2>, round_narrow<from_e5m2, to_e5m2>};
   t.normalize_bool = unary<uint8_t, uint8_t, cast_value<uint8_t, uint8_t>>;
 }
 

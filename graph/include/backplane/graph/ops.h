@@ -21,8 +21,8 @@ extern const OpDef pad, concat, place, slice_update;
 extern const OpDef pointwise, reduce_sum, reduce_max, reduce_min, reduce_prod, reduce_argmax, reduce_argmin, batch_matmul,
     gather_rows, scatter_add_rows;
 // composite: indices, reductions with keepdims, products
-extern const OpDef copy, iota, stop_gradient, sum, max, min, prod, mean, variance, argmax, argmin, logsumexp, matmul, gather,
-    scatter_add, take_along_axis, sort, top_k, one_hot, embedding, stack, window_sum;
+extern const OpDef copy, iota, stop_gradient, sum, max, min, prod, mean, variance, argmax, argmin, logsumexp,
+    batch_matmul_f8, matmul, gather, scatter_add, take_along_axis, sort, top_k, one_hot, embedding, stack, window_sum;
 // composite: pointwise
 extern const OpDef gt, ge, square, reciprocal, sign, relu, leaky_relu, elu, sigmoid, silu, softplus, gelu, clip;
 // composite: random

@@ -24,6 +24,8 @@ enum class DType : uint8_t {
   i32 = BP_I32,
   i64 = BP_I64,
   boolean = BP_BOOL,
+  f8_e4m3 = BP_F8_E4M3,
+  f8_e5m2 = BP_F8_E5M2,
 };
 inline constexpr DType f32 = DType::f32;
 inline constexpr DType f64 = DType::f64;
@@ -32,7 +34,9 @@ inline constexpr DType bf16 = DType::bf16;
 inline constexpr DType i32 = DType::i32;
 inline constexpr DType i64 = DType::i64;
 inline constexpr DType boolean = DType::boolean;
-inline constexpr std::array<DType, 7> kAllDTypes = {f32, f64, f16, bf16, i32, i64, boolean};
+inline constexpr DType f8_e4m3 = DType::f8_e4m3;
+inline constexpr DType f8_e5m2 = DType::f8_e5m2;
+inline constexpr std::array<DType, 9> kAllDTypes = {f32, f64, f16, bf16, i32, i64, boolean, f8_e4m3, f8_e5m2};
 
 /// Bytes of one element.
 int64_t size_of(DType dtype);
@@ -43,8 +47,15 @@ DType dtype_from_name(std::string_view name);
 inline bool is_float(DType d) { return d <= DType::bf16; }
 inline bool is_half(DType d) { return d == DType::f16 || d == DType::bf16; }
 inline bool is_integer(DType d) { return d == DType::i32 || d == DType::i64; }
-/// The dtype of an elementwise result: bool < i32 < i64 < f16, bf16 < f32 < f64; f16 with bf16 gives f32.
+/// The 8-bit floats are for storage and matrix products; arithmetic does not take them, so they are no `is_float`.
+inline bool is_f8(DType d) { return d == DType::f8_e4m3 || d == DType::f8_e5m2; }
+/// Holds real numbers, to compute with or to store.
+inline bool is_real(DType d) { return is_float(d) || is_f8(d); }
+/// The dtype of an elementwise result: bool < i32 < i64 < f8_e4m3, f8_e5m2 < f16, bf16 < f32 < f64; two dtypes of one
+/// place in this order give f32.
 DType promote(DType a, DType b);
+/// The dtype that gradients of such values have: their own, f32 for 8-bit floats.
+inline DType gradient_dtype(DType d) { return is_f8(d) ? DType::f32 : d; }
 
 inline constexpr int kMaxRank = BP_MAX_RANK;
 /// Extent that a symbolic graph does not know yet; only allowed for the leading dimension.

@@ -194,6 +194,7 @@ constexpr StorageTypes kStorage[] = {
     {BP_F16, "half", "float16_t", "unsigned short", "float"},  {BP_BF16, "ushort", "uint16_t", "unsigned short", "float"},
     {BP_I32, "int", "int", "int", "int"},              {BP_I64, "long", "int64_t", "long long", "i64"},
     {BP_BOOL, "uchar", "uint8_t", "unsigned char", "bool"},
+    {BP_F8_E4M3, "uchar", "uint8_t", "unsigned char", "float"}, {BP_F8_E5M2, "uchar", "uint8_t", "unsigned char", "float"},
 };
 
 const StorageTypes& storage(uint32_t dtype) {
@@ -233,6 +234,10 @@ std::string load_expression(Dialect dialect, uint32_t dtype, std::string_view na
       return dialect == Dialect::glsl ? join({"float(", element, ")"}) : join({"bp_half_to_float(", element, ")"});
     case BP_BF16:
       return join({"bp_bf16_to_f32(TO_UINT(", element, "))"});
+    case BP_F8_E4M3:
+      return join({"s_e4m3_to_f32(TO_UINT(", element, "))"});
+    case BP_F8_E5M2:
+      return join({"s_e5m2_to_f32(TO_UINT(", element, "))"});
     case BP_BOOL:
       return join({"(TO_UINT(", element, ") != 0u)"});
     default:
@@ -251,6 +256,10 @@ std::string store_statement(Dialect dialect, uint32_t dtype, std::string_view na
     case BP_BF16:
       return join({element, " = ", dialect == Dialect::glsl ? "uint16_t" : "(unsigned short)", "(bp_f32_to_bf16(", value,
                    "))"});
+    case BP_F8_E4M3:
+    case BP_F8_E5M2:
+      return join({element, " = ", dialect == Dialect::glsl ? "uint8_t" : "(unsigned char)",
+                   dtype == BP_F8_E4M3 ? "(s_f32_to_e4m3(" : "(s_f32_to_e5m2(", value, "))"});
     case BP_BOOL:
       return join({element, " = ", dialect == Dialect::glsl ? "uint8_t" : "(unsigned char)", "((", value,
                    ") ? 1u : 0u)"});

@@ -48,6 +48,8 @@ bool has_dtype(uint32_t dtype, const DeviceFacts& facts) {
     case BP_F16: return facts.f16_storage;
     case BP_BF16: return facts.bf16_storage;
     case BP_I64: return facts.i64;
+    case BP_F8_E4M3:
+    case BP_F8_E5M2:
     case BP_BOOL: return facts.bool_storage;
     default: return true;
   }

@@ -21,7 +21,7 @@ Recipe build_gather(const bp_op& op, const DeviceFacts& facts, int64_t run) {
   source.input("indices", 1, indices);
   source.output("y", 0, y);
   source.define("INDEX", compute_type(indices.dtype));
-  source.define("ZERO", y.dtype == BP_BOOL ? "false" : sdk::is_float(y.dtype) && y.dtype != BP_F64 ? "0.0f" : "0");
+  source.define("ZERO", y.dtype == BP_BOOL ? "false" : compute_type(y.dtype) == "float" ? "0.0f" : "0");
   const int64_t parts = (y.shape[2] + run - 1) / run, total = y.shape[0] * y.shape[1] * parts;
   source.param("total", total);
   source.param("picks", y.shape[1]);

@@ -100,6 +100,7 @@ namespace {
 std::string refuse_matmul(const bp_op& op, const DeviceFacts&) {
   const bp_tensor_desc &a = op.inputs[0], &b = op.inputs[1], &c = op.outputs[0];
   if (a.dtype == BP_BOOL) return "bool operands";
+  if (sdk::is_f8(a.dtype)) return "8-bit floats; it decomposes";
   if (a.dtype != b.dtype) return "operands of different dtypes";
   if (op.program == nullptr && c.dtype != a.dtype) return "the result's dtype differs from the operands'";
   return {};

@@ -102,7 +102,7 @@ constexpr Row kBoolComparisons[] = {
     {BP_S_EQ, "", "$a == $b"}, {BP_S_NE, "", "$a != $b"}, {BP_S_LT, "", "!$a && $b"}, {BP_S_LE, "", "!$a || $b"},
 };
 
-/// Casts between compute types; rounding to a half type comes after. The code is the dtype of the result.
+/// Casts between compute types; rounding to a narrower dtype comes after. The code is the dtype of the result.
 struct CastRow {
   uint32_t from, to;
   std::string_view text, expression;
@@ -120,8 +120,24 @@ constexpr CastRow kCasts[] = {
     {BP_BOOL, BP_I32, "", "$a ? 1 : 0"},     {BP_BOOL, BP_I64, "", "TO_I64($a ? 1 : 0)"},
 };
 
-bool is_half(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16; }
-uint32_t computed(uint32_t dtype) { return is_half(dtype) ? uint32_t{BP_F32} : dtype; }
+/// How a value that is computed in f32 is rounded to its own dtype.
+struct RoundingRow {
+  uint32_t dtype;
+  std::string_view text, expression;
+};
+constexpr RoundingRow kRoundings[] = {
+    {BP_F16, "scalar_round", "s_round_f16($v)"},
+    {BP_BF16, "scalar_round", "s_round_bf16($v)"},
+    {BP_F8_E4M3, "scalar_f8", "s_e4m3_to_f32(s_f32_to_e4m3($v))"},
+    {BP_F8_E5M2, "scalar_f8", "s_e5m2_to_f32(s_f32_to_e5m2($v))"},
+};
+const RoundingRow* find_rounding(uint32_t dtype) {
+  for (const RoundingRow& row : kRoundings) {
+    if (row.dtype == dtype) return &row;
+  }
+  return nullptr;
+}
+uint32_t computed(uint32_t dtype) { return find_rounding(dtype) != nullptr ? uint32_t{BP_F32} : dtype; }
 
 template <size_t n>
 const Row* find(const Row (&rows)[n], uint16_t code) {
@@ -214,13 +230,14 @@ class Emitter {
     text = replaced(std::move(text), "$a", names_[instr.a]);
     text = replaced(std::move(text), "$b", names_[instr.b]);
     text = replaced(std::move(text), "$c", names_[instr.c]);
-    if (!is_half(instr.dtype) || exact(instr, from)) return text;
-    source_.include("scalar_round");
-    return (instr.dtype == BP_F16 ? "s_round_f16(" : "s_round_bf16(") + text + ")";
+    const RoundingRow* rounding = find_rounding(instr.dtype);
+    if (rounding == nullptr || exact(instr, from)) return text;
+    source_.include(rounding->text);
+    return replaced(std::string(rounding->expression), "$v", text);
   }
 
  private:
-  /// Results that need no rounding because their operands are of the same half type.
+  /// Results that need no rounding because their operands are of the same dtype.
   static bool exact(const bp_instr& instr, uint32_t from) {
     switch (instr.code) {
       case BP_S_NEG: case BP_S_ABS: case BP_S_MAX: case BP_S_MIN: case BP_S_SELECT: case BP_S_FLOOR: case BP_S_CEIL: return true;
@@ -284,7 +301,7 @@ ProgramText program_text(Source& source, const bp_program& program, const uint32
   ProgramText text;
   const auto define = [&](std::string expression, uint32_t dtype, size_t number) {
     const std::string name = std::string(prefix) + std::to_string(number);
-    const std::string_view precise = sdk::is_float(dtype) ? "PRECISE " : "";
+    const std::string_view precise = sdk::is_float(dtype) || sdk::is_f8(dtype) ? "PRECISE " : "";
     text.statements.append(precise).append(compute_type(dtype)).append(" ").append(name).append(" = ");
     text.statements.append(expression).append("; ");
     emitter.value(name, dtype);

@@ -32,6 +32,7 @@ std::string number(size_t n) { return std::to_string(n); }
 
 void Source::add_buffer(std::string_view name, uint32_t dtype, Slot slot) {
   slot.element_size = sdk::dtype_size(dtype);
+  if (sdk::is_f8(dtype)) include("scalar_f8");
   launch_.slots.push_back(slot);
   buffers_.push_back({std::string(name), dtype, false, false});
 }

@@ -37,6 +37,7 @@ inline constexpr struct {
 } kDlpackTypes[] = {
     {BP_F32, kDLFloat, 32}, {BP_F64, kDLFloat, 64}, {BP_F16, kDLFloat, 16}, {BP_BF16, kDLBfloat, 16},
     {BP_I32, kDLInt, 32},   {BP_I64, kDLInt, 64},   {BP_BOOL, kDLBool, 8},
+    {BP_F8_E4M3, kDLFloat8_e4m3fn, 8}, {BP_F8_E5M2, kDLFloat8_e5m2, 8},
 };
 
 inline uint32_t dtype_of(const DLDataType& type) {
@@ -48,7 +49,7 @@ inline uint32_t dtype_of(const DLDataType& type) {
   const std::string code = known ? kCodes[type.code] : "code " + std::to_string(type.code) + " ";
   throw Failure(BP_E_UNSUPPORTED, "[dlpack] elements are " + code + std::to_string(type.bits) +
                                       (type.lanes != 1 ? "x" + std::to_string(type.lanes) : "") +
-                                      "; cast them to float32, float64, float16, bfloat16, int32, int64 or bool");
+                                      "; cast them to float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, int32, int64 or bool");
 }
 
 /// "CUDA device 1", for messages.

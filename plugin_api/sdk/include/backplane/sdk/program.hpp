@@ -11,14 +11,16 @@ namespace backplane::sdk {
 
 /// Bytes of one element, 0 for an unknown dtype.
 inline constexpr uint32_t dtype_size(uint32_t dtype) noexcept {
-  constexpr uint8_t kSizes[] = {0, 4, 8, 2, 2, 4, 8, 1};
+  constexpr uint8_t kSizes[] = {0, 4, 8, 2, 2, 4, 8, 1, 1, 1};
   return dtype < sizeof(kSizes) ? kSizes[dtype] : 0;
 }
 inline constexpr const char* dtype_name(uint32_t dtype) noexcept {
-  constexpr const char* kNames[] = {"invalid", "f32", "f64", "f16", "bf16", "i32", "i64", "bool"};
-  return dtype < 8 ? kNames[dtype] : "unknown";
+  constexpr const char* kNames[] = {"invalid", "f32", "f64", "f16", "bf16", "i32", "i64", "bool", "f8_e4m3", "f8_e5m2"};
+  return dtype < 10 ? kNames[dtype] : "unknown";
 }
 inline constexpr bool is_float(uint32_t dtype) noexcept { return dtype >= BP_F32 && dtype <= BP_BF16; }
+/// The 8-bit floats, which are no `is_float`: only casts, choices, copies and matrix products take them.
+inline constexpr bool is_f8(uint32_t dtype) noexcept { return dtype == BP_F8_E4M3 || dtype == BP_F8_E5M2; }
 inline constexpr bool is_int(uint32_t dtype) noexcept { return dtype == BP_I32 || dtype == BP_I64; }
 
 /// Operand classes of a scalar opcode.

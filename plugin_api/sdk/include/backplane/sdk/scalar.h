@@ -3,9 +3,9 @@
  * Interpreter of scalar programs, in plain C.
  *
  * It runs each instruction over a block of up to BP_SDK_BLOCK elements, so the switch on the opcode is paid once per
- * block. Values lie in unions: f32, f16 and bf16 as float (already rounded to their dtype), the others as themselves.
- * Transcendental functions of f32 are evaluated in double and rounded once. The program must be valid (validate.hpp;
- * the host sends no other).
+ * block. Values lie in unions: f32, the half types and the 8-bit floats as float (already rounded to their dtype), the
+ * others as themselves. Transcendental functions of f32 are evaluated in double and rounded once. The program must be
+ * valid (validate.hpp; the host sends no other).
  *
  *   bp_sdk_value_dtypes(program, input_dtypes, dtypes);   once
  *   ... fill values[0 ... num_inputs - 1] ...

@@ -72,7 +72,9 @@ inline const char* matmul(const bp_op& op) {
   if (c.shape[r - 2] != a.shape[r - 2] || c.shape[r - 1] != b.shape[r - 1]) return "c needs a's rows and b's columns";
   if (a.dtype != b.dtype) return "a and b differ in dtype";
   if (a.dtype == BP_BOOL) return "bool cannot be multiplied";
-  return op.program == nullptr && c.dtype != a.dtype ? "c needs the operands' dtype" : nullptr;
+  if (op.program != nullptr) return nullptr;
+  if (is_f8(a.dtype)) return c.dtype != BP_F32 ? "products of 8-bit floats are f32" : nullptr;
+  return c.dtype != a.dtype ? "c needs the operands' dtype" : nullptr;
 }
 
 inline const char* gather(const bp_op& op) {

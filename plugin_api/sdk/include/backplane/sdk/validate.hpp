@@ -49,10 +49,19 @@ inline const char* validate_desc(const bp_tensor_desc& desc, bool is_output) noe
   return nullptr;
 }
 
+/// 8-bit floats are for storage: what else takes them but POINTWISE, whose program says so itself, GATHER and MATMUL?
+inline const char* validate_f8(const bp_op& op) noexcept {
+  if (op.code == BP_OP_POINTWISE || op.code == BP_OP_GATHER) return nullptr;
+  bool found = false;
+  for (uint32_t i = op.code == BP_OP_MATMUL ? 2 : 0; i < op.num_inputs; ++i) found = found || is_f8(op.inputs[i].dtype);
+  for (uint32_t i = 0; i < op.num_outputs; ++i) found = found || is_f8(op.outputs[i].dtype);
+  return found ? "8-bit floats are for casts, choices, copies, gather and the operands of matmul" : nullptr;
+}
+
 /// The epilogue's extra inputs are shaped like output 0, its program sees the result in f32 or f64.
 inline std::string validate_epilogue(const bp_op& op) {
   const uint32_t own = own_inputs(op);
-  if (!is_float(op.inputs[0].dtype)) return "an epilogue needs float operands";
+  if (!is_float(op.inputs[0].dtype) && !is_f8(op.inputs[0].dtype)) return "an epilogue needs float operands";
   uint32_t dtypes[BP_PROGRAM_MAX_INPUTS] = {rules::accumulator(op.inputs[0].dtype)};
   for (uint32_t i = own; i < op.num_inputs; ++i) {
     if (!rules::same_shape(op.inputs[i], op.outputs[0])) return "an extra input of the epilogue is not like output 0";
@@ -96,7 +105,8 @@ inline std::string validate_op(const bp_op& op) {
   const std::string tag = std::string("[") + facts->name + "] ";
   if (const char* wrong = validate_form(op, *facts)) return tag + wrong;
   std::string wrong;
-  if (const char* rule = rules::check(op)) wrong = rule;
+  if (const char* storage = validate_f8(op)) wrong = storage;
+  else if (const char* rule = rules::check(op)) wrong = rule;
   else if (op.code == BP_OP_POINTWISE) wrong = validate_pointwise_program(op);
   else if (op.program != nullptr) wrong = validate_epilogue(op);
   return wrong.empty() ? wrong : tag + wrong + " (" + describe_operands(op) + ")";

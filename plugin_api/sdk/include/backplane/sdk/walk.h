@@ -110,6 +110,8 @@ static inline void bp_sdk_load_run(uint32_t dtype, const void* base, int64_t off
     case BP_I32: BP_SDK_LOAD(int32_t, i32, );
     case BP_I64: BP_SDK_LOAD(int64_t, i64, );
     case BP_BOOL: BP_SDK_LOAD(uint8_t, u8, 0 !=);
+    case BP_F8_E4M3: BP_SDK_LOAD(uint8_t, f32, bp_sdk_e4m3_to_f32);
+    case BP_F8_E5M2: BP_SDK_LOAD(uint8_t, f32, bp_sdk_e5m2_to_f32);
     default: break;
   }
 #undef BP_SDK_LOAD
@@ -127,6 +129,8 @@ static inline void bp_sdk_store_run(uint32_t dtype, void* base, int64_t offset, 
     case BP_I32: BP_SDK_STORE(int32_t, i32, );
     case BP_I64: BP_SDK_STORE(int64_t, i64, );
     case BP_BOOL: BP_SDK_STORE(uint8_t, u8, );
+    case BP_F8_E4M3: BP_SDK_STORE(uint8_t, f32, bp_sdk_f32_to_e4m3);
+    case BP_F8_E5M2: BP_SDK_STORE(uint8_t, f32, bp_sdk_f32_to_e5m2);
     default: break;
   }
 #undef BP_SDK_STORE
