@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuDNN from 9 on (libcudnn.so.9), opened at run time. Its header is not part of the CUDA toolkit, so the functions and numbers of
-// its backend interface that are needed stand here; NVIDIA documents them in the cuDNN backend's reference ("cudnn_graph library").
-// Everything in that interface is a descriptor with attributes: made, filled, finalised, and then asked or used.
+// cuDNN from 9 on (libcudnn.so.9), opened at run time. Its header is not part of the CUDA toolkit, so the functions and
+// numbers of its backend interface that are needed stand here; NVIDIA documents them in the cuDNN backend's reference ("cudnn_graph
+// library"). Everything in that interface is a descriptor with attributes: made, filled, finalised, and then asked or used.
 #pragma once
 
 #include <cuda.h>
@@ -20,11 +20,11 @@ using RawDescriptor = void*;  // cudnnBackendDescriptor_t
 enum class Kind : int {  // cudnnBackendDescriptorType_t
   convolution = 1, engine = 2, engine_config = 3, heuristic = 4, plan = 5, knob_choice = 7,
   convolution_forward = 10, convolution_grad_filter = 11, convolution_grad_data = 12,
-  graph = 15, variant_pack = 16, tensor = 17, device = 38,
+  graph = 15, variant_pack = 16, tensor = 17, device = 38, attention = 41, attention_grad = 43, band_mask = 44,
 };
 enum class Type : int {  // cudnnBackendAttributeType_t
   handle = 0, data_type = 1, boolean = 2, int64 = 3, float32 = 4, float64 = 5, pointer = 6, convolution_mode = 7,
-  heuristic_mode = 8, knob_type = 9, numerical_note = 11, descriptor = 15, text = 24,
+  heuristic_mode = 8, knob_type = 9, numerical_note = 11, pointwise_mode = 14, descriptor = 15, text = 24,
 };
 enum class Attribute : int {  // cudnnBackendAttributeName_t
   convolution_compute = 100, convolution_mode = 101, convolution_dilations = 102, convolution_strides = 103,
@@ -38,15 +38,23 @@ enum class Attribute : int {  // cudnnBackendAttributeName_t
   filter_alpha = 712, filter_beta, filter_convolution, filter_dw, filter_x, filter_dy,
   graph_handle = 800, graph_operations = 801,
   tensor_alignment = 900, tensor_dtype = 901, tensor_shape = 902, tensor_strides = 903, tensor_uid = 906,
+  tensor_is_virtual = 907, tensor_is_by_value = 908,
   pack_uids = 1000, pack_pointers = 1001, pack_workspace = 1003,
   engine_index = 1301, engine_notes = 1303,
   device_json = 2702,
+  attention_q = 2800, attention_k, attention_v, attention_o, attention_lse, attention_scale, attention_scores = 2811,
+  attention_scores_in, attention_scores_out,
+  grad_q = 2851, grad_k, grad_v, grad_o, grad_lse, grad_scale, grad_dq = 2859, grad_dk, grad_dv, grad_do,
+  grad_scores = 2867, grad_scores_in, grad_scores_out,
+  band_x = 3000, band_shift = 3004, band_fill = 3005, band_y = 3006, band_comparison = 3007,
 };
 enum class Note : int {  // cudnnBackendNumericalNote_t
   tensor_core = 0, down_converted_inputs = 1, reduced_accumulation = 2, fft = 3, nondeterministic = 4, winograd = 5,
 };
 inline constexpr int kHeuristicModes[] = {3, 1, 2};  // A, B, fallback: cudnnBackendHeurMode_t
 inline constexpr int kCrossCorrelation = 1;          // cudnnConvolutionMode_t
+inline constexpr int kAtLeast = 303;                 // CUDNN_POINTWISE_CMP_GE
+inline constexpr int kInt32 = 4;                     // cudnnDataType_t, beside data_type()
 /// cudnnDataType_t, or -1.
 int data_type(uint32_t dtype);
 

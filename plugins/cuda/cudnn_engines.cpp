@@ -24,12 +24,15 @@ Configuration describe(Descriptor config) {
   made.name = "cudnn@eng=" + std::to_string(engine[0].get_int(A::engine_index));
   const size_t stem = made.name.size();
   for (const Descriptor& knob : config.get(A::config_knobs, Kind::knob_choice, kMostKnobs)) {
-    made.name += ",k" + std::to_string(knob.get_ints(A::knob_type, Type::knob_type).at(0)) + "=" + std::to_string(knob.get_int(A::knob_value));
+    const int type = knob.get_ints(A::knob_type, Type::knob_type).at(0);
+    made.name += ",k" + std::to_string(type) + "=" + std::to_string(knob.get_int(A::knob_value));
   }
   if (made.name.size() > kLongestName) {
     made.name = made.name.substr(0, stem) + ",knobs=" + devicekit::digest(made.name).hex();
   }
-  for (const int note : engine[0].get_ints(A::engine_notes, Type::numerical_note)) made.notes.push_back(static_cast<Note>(note));
+  for (const int note : engine[0].get_ints(A::engine_notes, Type::numerical_note)) {
+    made.notes.push_back(static_cast<Note>(note));
+  }
   made.descriptor = std::make_shared<const Descriptor>(std::move(config));
   return made;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cudnn_attention.h"
 #include "epilogue.h"
 
 namespace backplane::cuda::dnn {
@@ -33,25 +34,6 @@ const Row* row_of(uint32_t code) {
 /// cuDNN's convolutions have two or three spatial axes: one becomes two by an axis of extent 1 before it.
 constexpr uint32_t kFewestAxes = 2;
 
-Descriptor tensor(const Api& api, int64_t uid, const bp_tensor_desc& desc) {
-  std::vector<int64_t> shape(desc.shape, desc.shape + desc.rank), strides(desc.strides, desc.strides + desc.rank);
-  int64_t around = 1;  // a step beyond all elements
-  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
-    if (shape[axis] > 1) around = std::max(around, shape[axis] * strides[axis]);
-  }
-  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
-    if (shape[axis] == 1 && strides[axis] <= 0) strides[axis] = around;
-  }
-  if (desc.rank < kFewestAxes + 2) {
-    shape.insert(shape.begin() + 2, 1);
-    strides.insert(strides.begin() + 2, shape.back() * strides.back());
-  }
-  Descriptor made(api, Kind::tensor);
-  made.set(A::tensor_uid, uid).set(A::tensor_dtype, Type::data_type, data_type(desc.dtype)).set(A::tensor_alignment, kAlignment);
-  made.set(A::tensor_shape, shape).set(A::tensor_strides, strides).finalize("a tensor");
-  return made;
-}
-
 Descriptor convolution(const Api& api, const bp_convolution_attrs& attrs, uint32_t dtype) {
   const auto along = [&](const int64_t* values, int64_t missing) {
     std::vector<int64_t> all(values, values + attrs.spatial_rank);
@@ -69,17 +51,7 @@ Descriptor convolution(const Api& api, const bp_convolution_attrs& attrs, uint32
   return made;
 }
 
-bool suits(const bp_tensor_desc& desc) {
-  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
-    if (desc.shape[axis] == 0 || (desc.shape[axis] > 1 && desc.strides[axis] <= 0)) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-std::string refuse(const bp_op& op) {
-  if (row_of(op.code) == nullptr) return "no convolution";
+std::string refuse_convolution(const bp_op& op) {
   const auto& attrs = *static_cast<const bp_convolution_attrs*>(op.attrs);
   for (uint32_t axis = 0; axis < attrs.spatial_rank; ++axis) {
     if (attrs.pad_low[axis] < 0 || attrs.pad_high[axis] < 0) return "a padding that crops";
@@ -93,27 +65,75 @@ std::string refuse(const bp_op& op) {
   return sum_needs_own_place(op) ? "an output that cannot hold the sum for the epilogue" : "";
 }
 
-Graph make_graph(const Api& api, const Target& target, const bp_op& op) {
+Graph make_convolution(const Api& api, const Target& target, const bp_op& op) {
   const Row& row = *row_of(op.code);
   const uint32_t dtype = op.inputs[0].dtype;
   Graph graph;
-  const bp_tensor_desc* const operands[] = {&op.inputs[0], &op.inputs[1], &op.outputs[0]};
-  for (size_t i = 0; i < 3; ++i) graph.parts.push_back(tensor(api, kUids[i], *operands[i]));
-  graph.parts.push_back(convolution(api, *static_cast<const bp_convolution_attrs*>(op.attrs), dtype));
   Descriptor node(api, row.kind);
-  for (size_t i = 0; i < 3; ++i) node.set(row.operands[i], graph.parts[i]);
-  node.set(row.convolution, graph.parts[3]);
+  for (uint32_t i = 0; i < 3; ++i) node.set(row.operands[i], graph.add(api, op, i == 2, i % 2));
+  graph.parts.push_back(convolution(api, *static_cast<const bp_convolution_attrs*>(op.attrs), dtype));
+  node.set(row.convolution, graph.parts.back());
   const double one64 = 1, zero64 = 0;
   const float one32 = 1, zero32 = 0;
   if (dtype == BP_F64) node.set(row.alpha, Type::float64, &one64).set(row.beta, Type::float64, &zero64);
   else node.set(row.alpha, Type::float32, &one32).set(row.beta, Type::float32, &zero32);
+  graph.finish(api, target, std::move(node));
+  return graph;
+}
+
+}  // namespace
+
+Descriptor new_tensor(const Api& api, int64_t uid, int data_type, const std::vector<int64_t>& shape,
+                      const std::vector<int64_t>& strides) {
+  Descriptor made(api, Kind::tensor);
+  made.set(A::tensor_uid, uid).set(A::tensor_dtype, Type::data_type, data_type).set(A::tensor_alignment, kAlignment);
+  made.set(A::tensor_shape, shape).set(A::tensor_strides, strides);
+  return made;
+}
+
+const Descriptor& Graph::add(const Api& api, const bp_op& op, bool is_output, uint32_t index, const bp_tensor_desc* as) {
+  const bp_tensor_desc& desc = as != nullptr ? *as : is_output ? op.outputs[index] : op.inputs[index];
+  std::vector<int64_t> shape(desc.shape, desc.shape + desc.rank), strides(desc.strides, desc.strides + desc.rank);
+  int64_t around = 1;  // a step beyond all elements
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (shape[axis] > 1) around = std::max(around, shape[axis] * strides[axis]);
+  }
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (shape[axis] == 1 && strides[axis] <= 0) strides[axis] = around;
+  }
+  if (desc.rank < kFewestAxes + 2) {
+    shape.insert(shape.begin() + 2, 1);
+    strides.insert(strides.begin() + 2, shape.back() * strides.back());
+  }
+  const auto uid = static_cast<int64_t>(bindings.size() + 1);
+  bindings.push_back({uid, is_output, index});
+  parts.push_back(new_tensor(api, uid, data_type(desc.dtype), shape, strides));
+  return parts.back().finalize("a tensor");
+}
+
+void Graph::finish(const Api& api, const Target& target, Descriptor node) {
   node.finalize("the operation");
   Descriptor whole(api, Kind::graph);
   if (target.handle != nullptr) whole.set(A::graph_handle, Type::handle, &target.handle);
   whole.set(A::graph_operations, node).finalize("the operation graph");
-  graph.parts.push_back(std::move(node));
-  graph.parts.push_back(std::move(whole));
-  return graph;
+  parts.push_back(std::move(node));
+  parts.push_back(std::move(whole));
+}
+
+bool suits(const bp_tensor_desc& desc) {
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) {
+    if (desc.shape[axis] == 0 || (desc.shape[axis] > 1 && desc.strides[axis] <= 0)) return false;
+  }
+  return true;
+}
+
+std::string refuse(const bp_op& op) {
+  if (is_attention(op)) return refuse_attention(op);
+  return row_of(op.code) != nullptr ? refuse_convolution(op) : "neither a convolution nor attention";
+}
+
+Graph make_graph(const Api& api, const Target& target, const bp_op& op) {
+  return is_attention(op) ? make_attention(api, target, op) : make_convolution(api, target, op);
 }
 
 }  // namespace backplane::cuda::dnn

@@ -5,6 +5,9 @@
 // Finalising takes milliseconds up to seconds each, so what was found for an operation is remembered.
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "backplane/devicekit/recent.h"
 #include "cudnn_engines.h"
 #include "kernel.h"
@@ -27,16 +30,28 @@ class Plans {
 
   /// Those that `op` has room for; none without cuDNN. The device's context is current.
   std::vector<Plan> list(const bp_op& op);
+  /// The one of that name, for which no other is finalised; nothing where list() has none.
+  std::optional<Plan> find(const bp_op& op, std::string_view name);
   /// The plan as a step of a kernel, for operands whose addresses are multiples of kAlignment.
   std::unique_ptr<Step> step(const Plan& plan);
 
  private:
+  struct Candidate {
+    Configuration configuration;
+    bool tried = false;
+    std::optional<Plan> plan;
+  };
   struct Found {
     std::mutex mutex;
     bool searched = false;
-    std::vector<Plan> plans;
+    std::shared_ptr<const Graph> graph;
+    std::vector<Candidate> candidates;
   };
-  std::vector<Plan> search(const bp_op& op);
+  /// What is known about `op` after the heuristics were asked; nothing where cuDNN does not do it.
+  std::shared_ptr<Found> found(const bp_op& op);
+  void search(const bp_op& op, Found& into);
+  /// The candidate's plan, if it can be finalised and `op` has room for it.
+  std::optional<Plan> finished(const bp_op& op, const Found& found, Candidate& candidate);
 
   Session session_;
   devicekit::Recent<Found> found_{1024};

@@ -90,19 +90,23 @@ class CudnnLibrary : public testing::Test {
     op.inputs = inputs, op.num_inputs = 2, op.outputs = &output, op.num_outputs = 1;
     const std::string what = "code " + std::to_string(code) + ", dtype " + std::to_string(dtype) + ", rank " +
                              std::to_string(rank) + (last ? ", channels last" : "");
-    ASSERT_EQ(dnn::refuse(op), "") << what;
+    expect_a_plan(op, named(op, what), what);
+  }
+  /// What the heuristics name, each well and once.
+  std::vector<dnn::Configuration> named(const bp_op& op, const std::string& what) {
+    EXPECT_EQ(dnn::refuse(op), "") << what;
     const dnn::Graph graph = dnn::make_graph(*api, target, op);
-    const std::vector<dnn::Configuration> all = dnn::configurations(*api, target, graph);
-    std::printf("%s: %zu configurations", what.c_str(), all.size());
+    std::vector<dnn::Configuration> all = dnn::configurations(*api, target, graph);
+    std::printf("%s: %zu configurations%s%s\n", what.c_str(), all.size(), all.empty() ? "" : ", first ",
+                all.empty() ? "" : all[0].name.c_str());
     std::set<std::string> names;
     static const std::regex kName("cudnn@eng=[0-9]+(,k[0-9]+=-?[0-9]+)*(,knobs=[0-9a-f]{32})?");
     for (const dnn::Configuration& each : all) {
-      std::printf(" %s", names.size() < 2 ? each.name.c_str() : "");
       EXPECT_TRUE(std::regex_match(each.name, kName)) << each.name;
       EXPECT_TRUE(names.insert(each.name).second) << each.name << " twice";
     }
     EXPECT_FALSE(all.empty()) << what;
-    expect_a_plan(op, all, what);
+    return all;
   }
   /// Of the first few that the operation allows, one at least is no empty promise.
   void expect_a_plan(const bp_op& op, const std::vector<dnn::Configuration>& all, const std::string& what) {
@@ -117,7 +121,7 @@ class CudnnLibrary : public testing::Test {
         EXPECT_EQ(failure.code, BP_E_UNSUPPORTED) << each.name << ": " << failure.what();
       }
     }
-    std::printf("; %d plans of %d\n", made, tried);
+    std::printf("  %d plans of %d\n", made, tried);
     EXPECT_GT(made, 0) << what;
   }
   const dnn::Api* api = nullptr;
@@ -133,6 +137,39 @@ TEST_F(CudnnLibrary, NamesEnginesForConvolutions) {
     }
     expect_engines(code, BP_F64, 2, false);
     expect_engines(code, BP_F16, 2, true);
+  }
+}
+
+/// Up to here: plans of attention are finalised with the driver's help, which a stub does not give.
+TEST_F(CudnnLibrary, NamesEnginesForAttention) {
+  const auto dense = [](uint32_t dtype, std::vector<int64_t> shape) {
+    bp_tensor_desc made{dtype, static_cast<uint32_t>(shape.size()), {}, {}};
+    std::copy(shape.begin(), shape.end(), made.shape);
+    int64_t step = 1;
+    for (size_t axis = shape.size(); axis-- > 0; step *= shape[axis]) made.strides[axis] = step;
+    return made;
+  };
+  for (const uint32_t dtype : {BP_F16, BP_BF16}) {
+    for (const int64_t width : {64, 128}) {
+      const bp_tensor_desc x = dense(dtype, {2, 8, 1024, width}), lse = dense(BP_F32, {2, 8, 1024});
+      const bp_tensor_desc few[] = {x, x, x}, all[] = {x, x, x, x, x, lse}, out[] = {x, lse};
+      for (const uint32_t causal : {0u, 1u}) {
+        const bp_attention_attrs attrs{sizeof(attrs), causal, 0.125};
+        bp_op op{};
+        op.size = sizeof(op), op.attrs = &attrs;
+        const std::string what = "dtype " + std::to_string(dtype) + ", width " + std::to_string(width) + (causal ? ", causal" : "");
+        op.code = BP_OP_ATTENTION, op.inputs = few, op.num_inputs = 3, op.outputs = out, op.num_outputs = 2;
+        if (api->GetVersion() < 92100) {
+          EXPECT_THROW(dnn::make_graph(*api, target, op), sdk::Failure);
+          continue;
+        }
+        named(op, "attention, " + what);
+        op.num_outputs = 1;
+        named(op, "attention without logarithms, " + what);
+        op.code = BP_OP_ATTENTION_GRAD, op.inputs = all, op.num_inputs = 6, op.outputs = few, op.num_outputs = 3;
+        named(op, "gradient, " + what);
+      }
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 // variant of every convolution.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
@@ -104,6 +105,37 @@ TEST_F(Cudnn, OperandsThatDoNotSuitHaveNoEngine) {
   EXPECT_TRUE(names(make_op(c, program)).empty()) << "an epilogue behind bf16";
 }
 
+/// q, k, v -> o, lse.
+Case attention(const bp_attention_attrs& attrs, uint32_t dtype, int64_t queries, int64_t keys, int64_t width) {
+  Case c;
+  c.name = "attention";
+  c.code = BP_OP_ATTENTION, c.attrs = &attrs;
+  c.in = {lay_out(dtype, {2, 4, queries, width}), lay_out(dtype, {2, 2, keys, width}), lay_out(dtype, {2, 2, keys, width})};
+  c.out = {lay_out(dtype, {2, 4, queries, width}), lay_out(BP_F32, {2, 4, queries})};
+  c.bound.weight = 16, c.bound.terms = static_cast<double>(keys), c.bound.floor = 1;
+  return c;
+}
+
+TEST_F(Cudnn, AttentionThatFits) {
+  const bp_attention_attrs plain{sizeof(bp_attention_attrs), 0, 0.125}, causal{sizeof(bp_attention_attrs), 1, 0.125};
+  const Names all{"cudnn@eng=0", "cudnn@eng=1", "cudnn@eng=2,k14=5", "cudnn@eng=2,k14=6"};
+  for (const bp_attention_attrs* each : {&plain, &causal}) {
+    const Case c = attention(*each, BP_BF16, 24, 40, 64);
+    EXPECT_EQ(names(make_op(c, program)), all);
+  }
+  const auto none = [&](const char* why, const Case& c) { EXPECT_TRUE(names(make_op(c, program)).empty()) << why; };
+  none("f32", attention(plain, BP_F32, 24, 40, 64));
+  none("a wide head", attention(plain, BP_BF16, 24, 40, 136));
+  none("a head of odd width", attention(plain, BP_BF16, 24, 40, 60));
+  none("queries that see no key", attention(causal, BP_BF16, 40, 24, 64));
+  Case masked = attention(plain, BP_BF16, 24, 40, 64);
+  masked.in.push_back(lay_out(BP_BOOL, {2, 4, 24, 40}));
+  none("a mask", masked);
+  Case turned = attention(plain, BP_BF16, 24, 40, 64);
+  turned.in[1] = lay_out(BP_BF16, {2, 2, 40, 64}, Lay::permuted);
+  none("keys whose heads are no runs", turned);
+}
+
 TEST_F(Cudnn, OperandsAnywhere) {
   const Case c = convolution();
   const bp_op op = make_op(c, program);
@@ -147,6 +179,35 @@ TEST_F(Cudnn, UnknownPlanIsNamed) {
   Card& card = card_under_test();
   EXPECT_EQ(card.kernels->prepare(card.device, &op, "cudnn@eng=99", &kernel, nullptr, &error), BP_E_NOT_FOUND);
   EXPECT_NE(std::string(error.message).find("cudnn@eng=99"), std::string::npos) << error.message;
+}
+
+/// Both directions with every variant, on a real GPU too: the cards' suite has no halves without a mask.
+TEST_F(CardTest, HalfAttentionWithEveryVariant) {
+  struct Row {
+    uint32_t dtype, causal;
+    int64_t keys, width;
+  };
+  // 72 keys: the 40 queries are at the end of them.
+  for (const auto& [dtype, causal, keys, width] : {Row{BP_BF16, 1, 72, 128}, {BP_BF16, 1, 40, 64}, {BP_F16, 0, 72, 64}}) {
+    const bp_attention_attrs attrs{sizeof(attrs), causal, 0.125};
+    const auto value = [](size_t input, int64_t at) {  // of the output's gradient, q, k and v
+      return std::cos(static_cast<double>((at + 1) * (static_cast<int64_t>(input) + 3) % 1009));
+    };
+    Case forward = attention(attrs, dtype, 40, keys, width);
+    forward.value = [&](size_t input, int64_t at) { return value(input + 1, at); };
+    compare(forward);
+    const std::vector<std::vector<double>> made = on_reference(forward);
+    Case g = forward;
+    g.name = "gradient of attention";
+    g.code = BP_OP_ATTENTION_GRAD;
+    g.in = {forward.out[0], forward.in[0], forward.in[1], forward.in[2], forward.out[0], forward.out[1]};
+    g.out = {forward.in[0], forward.in[1], forward.in[2]};
+    g.value = [&](size_t input, int64_t at) {
+      return input < 4 ? value(input, at) : made[input - 4][static_cast<size_t>(at)];
+    };
+    g.bound.terms = static_cast<double>(forward.in[0].shape[2] * 4), g.bound.floor = 8;
+    compare(g);
+  }
 }
 
 /// In a process of its own, since the library is looked for once.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuDNN's backend interface as far as the plugin uses it: descriptors that want every attribute, of its type, before they are
-// finalised and none after; heuristics that name five engines; and plans that convolve by loops. A mistake in an attribute
+// finalised and none after; heuristics that name five engines; and plans that convolve and attend by loops. A mistake in an attribute
 // is a refusal or a wrong number here.
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <memory>
 #include <string>
 
 #include "control.h"
@@ -78,6 +80,7 @@ const Descriptor& graph_of(const Descriptor& config) { return config.part(-1); }
 std::string wrong_plan(const Descriptor& d) {
   const Descriptor& config = d.part(401);
   const Descriptor& operation = operation_in(graph_of(config));
+  if (is_attention(operation)) return config.one<int64_t>(-2) == 3 ? "no Winograd for attention" : "";
   const Shape w(operation.part(operation_of(operation.kind).w));
   for (size_t i = 2; i < w.extents.size(); ++i) {
     if (config.one<int64_t>(-2) == 3 && w.extents[i] != 3) return "no Winograd for this filter";
@@ -117,6 +120,7 @@ int cudnnBackendFinalize(Descriptor* d) {
   std::string wrong;
   if (d->kind == 17) wrong = wrong_tensor(*d);
   if (d->kind == 10 || d->kind == 11 || d->kind == 12) wrong = wrong_operation(*d);
+  if (is_attention(*d)) wrong = wrong_attention(*d);
   if (d->kind == 1) {
     const size_t rank = static_cast<size_t>(d->one<int64_t>(106));
     for (const int list : {102, 103, 104, 105}) {
@@ -172,17 +176,24 @@ int cudnnBackendExecute(Session* session, Descriptor* plan, Descriptor* pack) {
   const auto pointers = pack->all<char*>(1001);
   char* const workspace = pack->one<char*>(1003);
   const int64_t bytes = plan->one<int64_t>(402);
-  std::map<int64_t, char*> memory;
+  const Descriptor* const operation = &operation_in(graph_of(plan->part(401)));
+  const std::vector<int64_t> by_value = values_of(*operation);
+  const auto values = std::make_shared<std::map<int64_t, std::array<char, 4>>>();  // read now: they may be gone afterwards
+  Memory memory;
   for (size_t i = 0; i < uids.size(); ++i) {
-    if (reinterpret_cast<uintptr_t>(pointers[i]) % 16 != 0) return fail(kMisaligned, "a tensor that is not where it said");
     memory[uids[i]] = pointers[i];
+    if (std::find(by_value.begin(), by_value.end(), uids[i]) != by_value.end()) {
+      std::memcpy((memory[uids[i]] = (*values)[uids[i]].data()), pointers[i], 4);
+    } else if (reinterpret_cast<uintptr_t>(pointers[i]) % 16 != 0) {
+      return fail(kMisaligned, "a tensor that is not where it said");
+    }
   }
   if (bytes != 0 && (workspace == nullptr || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)) return fail(kMisaligned, "workspace");
-  const Descriptor* const operation = &operation_in(graph_of(plan->part(401)));
-  cuda_emulator_enqueue(session->stream, [=] {
+  cuda_emulator_enqueue(session->stream, [=] {  // with `values`, which `memory` points into
     if (bytes != 0) std::memset(workspace, 0xAB, static_cast<size_t>(bytes));  // it is ours to use
-    convolve(*operation, memory);
-    return 0;
+    if (is_attention(*operation)) attend(*operation, memory);
+    else convolve(*operation, memory);
+    return values == nullptr ? 1 : 0;
   });
   return 0;
 }

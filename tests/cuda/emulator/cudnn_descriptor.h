@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <string>
 #include <vector>
 
 namespace emulator::dnn {
@@ -53,7 +54,13 @@ inline constexpr AttributeRow kAttributes[] = {
     {713, 11, 4, true},   {714, 11, 15, true},  {715, 11, 15, true}, {716, 11, 15, true}, {717, 11, 15, true},
     {800, 15, 0, true},   {801, 15, 15, true},  {900, 17, 3, true},  {901, 17, 1, true},  {902, 17, 3, true},
     {903, 17, 3, true},   {906, 17, 3, true},   {1000, 16, 3, true}, {1001, 16, 6, true}, {1003, 16, 6, true},
-    {1301, 2, 3, false},  {1303, 2, 11, false}};
+    {1301, 2, 3, false},  {1303, 2, 11, false},
+    {907, 17, 2, false},  {908, 17, 2, false},  {2800, 41, 15, true}, {2801, 41, 15, true}, {2802, 41, 15, true},
+    {2803, 41, 15, true}, {2804, 41, 15, false}, {2805, 41, 15, false}, {2811, 41, 15, false}, {2812, 41, 3, false},
+    {2813, 41, 3, false}, {2851, 43, 15, true}, {2852, 43, 15, true}, {2853, 43, 15, true}, {2854, 43, 15, true},
+    {2855, 43, 15, true}, {2856, 43, 15, false}, {2859, 43, 15, true}, {2860, 43, 15, true}, {2861, 43, 15, true},
+    {2862, 43, 15, true}, {2867, 43, 15, false}, {2868, 43, 3, false}, {2869, 43, 3, false}, {3000, 44, 15, true},
+    {3004, 44, 15, true}, {3005, 44, 15, true}, {3006, 44, 15, true}, {3007, 44, 14, true}};
 inline const AttributeRow* row_of(int kind, int attribute) {
   for (const AttributeRow& row : kAttributes) {
     if (row.kind == kind && row.attribute == attribute) return &row;
@@ -78,7 +85,16 @@ struct Shape {
   explicit Shape(const Descriptor& tensor) : extents(tensor.all<int64_t>(902)), strides(tensor.all<int64_t>(903)) {}
 };
 
-/// Computes the operation: pointers by the tensors' uids.
-void convolve(const Descriptor& operation, const std::map<int64_t, char*>& memory);
+/// Where tensors lie, by their uids; those that are passed by value lie on the host.
+using Memory = std::map<int64_t, char*>;
+/// Compute the operation.
+void convolve(const Descriptor& operation, const Memory& memory);
+void attend(const Descriptor& operation, const Memory& memory);
+
+inline bool is_attention(const Descriptor& operation) { return operation.kind == 41 || operation.kind == 43; }
+/// Empty, or what does not fit.
+std::string wrong_attention(const Descriptor& operation);
+/// Of tensors that are passed by value.
+std::vector<int64_t> values_of(const Descriptor& operation);
 
 }  // namespace emulator::dnn
