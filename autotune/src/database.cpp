@@ -167,8 +167,9 @@ bool Database::open_to_read() {
   connect(SQLITE_OPEN_READONLY, true);  // a directory that cannot be written to
   const int64_t version = schema_version(*this);
   if (version == 0 || version == kSchemaVersion) return version != 0;
-  throw DatabaseError(SQLITE_READONLY, "is of version " + std::to_string(version) + ", and cannot be brought to version " +
-                                           std::to_string(kSchemaVersion) + " where it cannot be written to");
+  throw DatabaseError(SQLITE_READONLY,
+                      "is of version " + std::to_string(version) + ", and cannot be brought to version " +
+                          std::to_string(kSchemaVersion) + " where it cannot be written to");
 }
 
 std::string Database::heal() {

@@ -83,11 +83,13 @@ bool keep_unchanged(Record& record, const std::vector<host::Variant>& variants, 
 
 std::vector<const Candidate*> dangerous_in(const Record& record, const std::vector<host::Variant>& variants,
                                            const Fingerprint& now) {
+  const bool same_build = record.device.build == now.build;
   std::vector<const Candidate*> list;
   for (const Candidate& row : record.outcome.candidates) {
     const host::Variant* variant = find_variant(variants, row.variant);
-    const bool deadly = row.verdict == Verdict::crashed || row.verdict == Verdict::hung || row.verdict == Verdict::device_lost;
-    if (deadly && variant != nullptr && same_code(row, *variant, record.device.build == now.build)) list.push_back(&row);
+    const bool deadly =
+        row.verdict == Verdict::crashed || row.verdict == Verdict::hung || row.verdict == Verdict::device_lost;
+    if (deadly && variant != nullptr && same_code(row, *variant, same_build)) list.push_back(&row);
   }
   return list;
 }

@@ -8,6 +8,8 @@
 //                                                            did not race are raced now
 //   backplane_tuning_sweep repeat --device=cpu --cases=A;B --times=10
 //                                                            tuner and oracle in turns on the same shapes (repeat.h)
+//   backplane_tuning_sweep ways --device=cpu --cases=A;B --times=50
+//                                                            the same launches timed in several ways (ways.h)
 //
 // `rows` goes on where it stopped: what FILE has already is not measured again.
 #include <csignal>
@@ -26,6 +28,7 @@
 #include "oracle_race.h"
 #include "repeat.h"
 #include "shapes.h"
+#include "ways.h"
 
 namespace backplane::bench {
 
@@ -140,10 +143,11 @@ int run(const std::vector<std::string>& arguments) {
   if (what == "repeat") {
     autotune::Tuner tuner(device, tuning());
     const int times = std::stoi(option(arguments, "times"));
-    if (times < 2) throw Error("[sweep] --times is how often the oracle is asked; with less than 2 it cannot be judged");
+    if (times < 2) throw Error("[sweep] --times is how often the oracle is asked: at least 2, to judge it, too");
     return repeat_cases(tuner, option(arguments, "cases"), times);
   }
-  throw Error("[sweep] say what to do: rows, left-out or repeat");
+  if (what == "ways") return compare_ways(device, option(arguments, "cases"), std::stoi(option(arguments, "times")));
+  throw Error("[sweep] say what to do: rows, left-out, repeat or ways");
 }
 
 }  // namespace

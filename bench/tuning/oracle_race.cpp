@@ -12,9 +12,7 @@ namespace {
 
 constexpr int64_t kFirstSightNs = 1'000'000, kLongNs = 20'000'000;
 constexpr int kLeastRounds = 8;
-// Of a sample's calls, before it: a program replays its launches one after the other, awake, and right after a pause
-// they may take twice as long (docs/results/2026-11-22-tuning.md).
-constexpr double kLeadShare = 0.5;
+constexpr int64_t kLead = 5;  // before a sample go a fifth as many calls, as in the tuner's
 
 struct Racer {
   std::string name;
@@ -70,9 +68,11 @@ void run_rounds(std::vector<Racer*>& running, const OracleOptions& options, uint
   for (int round = 0; round < options.rounds && (round < kLeastRounds || now_ns() < end); ++round) {
     std::ranges::shuffle(running, engine);
     for (Racer* each : running) {
-      settle();  // workers of the one before do not spin any more
-      const auto lead = static_cast<int64_t>(kLeadShare * static_cast<double>(each->calls));
-      if (each->calls > 1) time_calls(*each->kernel, std::max<int64_t>(lead, 1));  // awake, and the caches are its own
+      // Of a device that works in the call, workers of the one before may still spin. Nowhere else a pause: behind one,
+      // launches of a few microseconds take up to twice as long on PoCL, some variants more than others, while a program
+      // replays its launches without any (docs/results/2026-11-22-tuning.md).
+      if (each->kernel->operands().stream()->device()->has(BP_DEVICE_SYNCHRONOUS)) settle();
+      if (each->calls > 1) time_calls(*each->kernel, (each->calls + kLead - 1) / kLead);  // awake, the caches its own
       each->logs.push_back(std::log(time_calls(*each->kernel, each->calls)));
     }
   }

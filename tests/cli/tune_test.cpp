@@ -92,10 +92,21 @@ TEST_F(Tune, ShowsEveryVariantWithItsVerdict) {
   EXPECT_GE(json["records"][0]["candidates"].size(), 2u);
   const Result text = run({"tune", "show", "matmul"});
   EXPECT_EQ(text.code, 0) << text.err;
-  for (const char* word : {"VERDICT", "(default)", "raced", "checked by reference:0"})
+  for (const char* word : {"CODE", "VERDICT", "(default)", "raced", "checked by reference:0"})
     EXPECT_THAT(text.out, HasSubstr(word));
   EXPECT_THAT(run({"tune", "show", "softmax"}).out, HasSubstr("0 problems"));
   EXPECT_THAT(run({"tune", "explain", "batch_matmul", shape}).out, HasSubstr("(exact)"));
+}
+
+TEST_F(Tune, ARebuiltPluginGoesOnWithWhatItsVariantsHave) {
+  tune(shape);
+  const RunOptions rebuilt{.environment = {{"BACKPLANE_PLUGIN_PATH", BACKPLANE_VIRTUAL_CLOCK "_2"}}};
+  EXPECT_EQ(explain(shape, rebuilt)["level"], "exact");
+  const auto verified = run({"tune", "verify", "--json"}, rebuilt).json();
+  EXPECT_EQ(verified["verified"], 1);
+  const auto again = run({"tune", "--ops", "batch_matmul", "--shapes", shape, "--json"}, rebuilt).json();
+  EXPECT_EQ(again["measured"], 0);
+  EXPECT_EQ(again["left_out"].value("decided before", 0), 1) << again;
 }
 
 TEST_F(Tune, MovesToAnotherMachineAsAFile) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recipe as one number. Every member that a device gets to see counts; the structured bindings stop compiling when one
-// is added, so that none is forgotten here.
+// A recipe as one number. Every member that a device gets to see counts; the structured bindings stop compiling when
+// one is added, so that none is forgotten here.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -40,10 +40,10 @@ class Hash {
   }
   void add(const Launch& launch) {
     // The name is for people.
-    [[maybe_unused]] const auto& [name, source, aligned_source, slots, texels, words, words_in_buffer, group, grid] = launch;
+    [[maybe_unused]] const auto& [name, source, aligned_source, slots, texels, words, in_buffer, group, grid] = launch;
     add(source), add(aligned_source);
     add_all(slots), add_all(texels), add_all(words);
-    add(uint64_t{words_in_buffer});
+    add(uint64_t{in_buffer});
     for (uint32_t extent : group) add(uint64_t{extent});
     for (uint32_t extent : grid) add(uint64_t{extent});
   }
