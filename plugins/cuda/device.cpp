@@ -148,7 +148,8 @@ std::unique_ptr<Event> Device::create_event() {
 
 std::vector<LtVariant> Device::products(const bp_op& op) const {
   std::vector<LtVariant> list = lt_variants(*lt_, op);
-  if (!compiler_.problem().empty()) std::erase_if(list, [](const LtVariant& v) { return v.leaves_epilogue; });
+  const auto needs_compiler = [](const LtVariant& v) { return v.leaves_epilogue || v.needs_alignment; };
+  if (!compiler_.problem().empty()) std::erase_if(list, needs_compiler);
   return list;
 }
 
@@ -218,24 +219,30 @@ std::unique_ptr<Kernel> Device::prepare_product(const bp_op& op, const LtVariant
   kernel->steps.push_back(lt_product(*lt_, variant));
   if (variant.leaves_epilogue) add_epilogue(op, variant.out_of_workspace, kernel->steps, &kernel->build_time_ns);
   kernel->workspace = variant.workspace;
+  if (variant.needs_alignment) add_way_for_any_alignment(op, kLtAlignment, *kernel);
   sdk::copy_text(kernel->variant, sizeof(kernel->variant), variant.name);
   return kernel;
 }
 
+void Device::add_way_for_any_alignment(const bp_op& op, uint64_t alignment, Kernel& kernel) {
+  const codegen::Variant other = codegen::choose_variant(op, entry_.facts, "cuda", nullptr);
+  auto both = std::make_unique<ByAlignment>(alignment, op.num_inputs, op.num_outputs, std::move(kernel.steps),
+                                            launches(other, &kernel.build_time_ns));
+  kernel.steps.clear();
+  kernel.steps.push_back(std::move(both));
+  kernel.workspace = std::max(kernel.workspace, other.workspace);
+}
+
 std::unique_ptr<Kernel> Device::prepare_plan(const bp_op& op, const char* name) {
-  const std::vector<dnn::Plan> plans = plans_->list(op);
-  const auto plan = std::find_if(plans.begin(), plans.end(), [&](const dnn::Plan& p) { return p.name == name; });
-  if (plan == plans.end()) {
+  const std::optional<dnn::Plan> plan = plans_->find(op, name);
+  if (!plan) {
     throw sdk::Failure(BP_E_NOT_FOUND, "[cuda] cuDNN has no plan '" + std::string(name) + "' for this operation; ask for the variants");
   }
   auto kernel = std::make_unique<Kernel>();
-  Steps aligned;
-  aligned.push_back(plans_->step(*plan));
-  if (op.program != nullptr) add_epilogue(op, false, aligned, &kernel->build_time_ns);
-  const codegen::Variant other = codegen::choose_variant(op, entry_.facts, "cuda", nullptr);
-  kernel->steps.push_back(std::make_unique<ByAlignment>(dnn::kAlignment, op.num_inputs, op.num_outputs, std::move(aligned),
-                                                        launches(other, &kernel->build_time_ns)));
-  kernel->workspace = std::max(plan->workspace, other.workspace);
+  kernel->steps.push_back(plans_->step(*plan));
+  if (op.program != nullptr) add_epilogue(op, false, kernel->steps, &kernel->build_time_ns);
+  kernel->workspace = plan->workspace;
+  add_way_for_any_alignment(op, dnn::kAlignment, *kernel);
   sdk::copy_text(kernel->variant, sizeof(kernel->variant), plan->name);
   return kernel;
 }

@@ -74,6 +74,8 @@ class Device {
   std::vector<LtVariant> products(const bp_op& op) const;
   std::unique_ptr<Kernel> prepare_product(const bp_op& op, const LtVariant& variant);
   std::unique_ptr<Kernel> prepare_plan(const bp_op& op, const char* name);
+  /// Makes what the kernel does the way for operands of that alignment, and adds Backplane's own for others.
+  void add_way_for_any_alignment(const bp_op& op, uint64_t alignment, Kernel& kernel);
 
   sdk::Host host_;
   DeviceEntry entry_;

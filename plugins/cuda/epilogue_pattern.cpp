@@ -11,6 +11,7 @@ namespace backplane::cuda {
 namespace {
 
 using Value = uint32_t;
+constexpr Value kNone = UINT32_MAX;
 
 /// constant * value * value ...
 struct Factors {
@@ -21,6 +22,7 @@ struct Factors {
 /// A sum of the product and inputs, each with a factor and each at most once.
 struct Terms {
   std::optional<double> product;
+  std::vector<Value> scales;  ///< of the product
   std::vector<EpiloguePattern::Addend> inputs;
 };
 
@@ -43,6 +45,7 @@ class Reader {
     Terms terms;
     if (!add_terms(inside, 1, terms) || !terms.product) return std::nullopt;
     found.alpha = *terms.product;
+    found.scales = std::move(terms.scales);
     found.addends = std::move(terms.inputs);
     return found;
   }
@@ -130,11 +133,20 @@ class Reader {
       case BP_S_MUL:
         if (const auto c = constant(i.b)) return add_terms(i.a, factor * *c, into);
         if (const auto c = constant(i.a)) return add_terms(i.b, factor * *c, into);
-        return false;
+        return add_scaled_product(factors(v, kNone), factor, into);
       case BP_S_CAST:  // of an input, to what is computed in
         return i.dtype == working_ && i.a != 0 && i.a < program_.num_inputs && add_input(i.a, factor, into);
     }
     return false;
+  }
+  bool add_scaled_product(const Factors& all, double factor, Terms& into) const {
+    const auto is_scale = [&](Value v) { return v != 0 && v < program_.num_inputs && dtypes_[v] == working_; };
+    for (const Value v : all.values) {
+      if (is_scale(v)) into.scales.push_back(v);
+    }
+    const bool once = std::count(all.values.begin(), all.values.end(), Value{0}) == 1;
+    if (!once || into.scales.size() + 1 != all.values.size()) return false;
+    return !std::exchange(into.product, factor * all.constant).has_value();
   }
   bool add_input(Value v, double factor, Terms& into) const {
     const auto read = [&](const EpiloguePattern::Addend& each) { return each.input == v; };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is an epilogue one that libraries have built in? Reads the scalar program behind a matrix product as
 //
-//     activation(alpha * product + factor1 * input1 + factor2 * input2 ...), rounded to the output's dtype once
+//     activation(alpha * scale1 * scale2 ... * product + factor1 * input1 + factor2 * input2 ...), rounded to the output's
+//     dtype once, where scales are inputs, too
 //
 // Only what a program says in these words is recognised: sums, differences, products with constants, max(x, 0), and GELU's tanh
 // form with its constants to the last bit of f32. The order of sums and factors does not matter; a rounding to a half in
@@ -25,6 +26,7 @@ struct EpiloguePattern {
     double factor;
   };
   double alpha = 1;
+  std::vector<uint32_t> scales;  ///< value numbers of inputs that the product alone is multiplied with
   std::vector<Addend> addends;
   Activation activation = Activation::none;
 };

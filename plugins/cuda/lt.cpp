@@ -26,7 +26,6 @@ namespace {
 constexpr uint64_t kMostWorkspace = 32u << 20;
 constexpr uint64_t kWorkspaceAlignment = 256;  // cublasLtMatmul's; what the host gives is aligned to 64
 constexpr int kMostCandidates = 16;
-constexpr uint32_t kAlignment = 16;  // of operands that the candidates may count on; others take the fallback
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
@@ -34,9 +33,14 @@ void check(cublasStatus_t status, const char* what) {
                      BP_SCOPE_CALL, 0, "cublas", status);
 }
 
-/// What is done, for operands whose bias lies at `bias`. The struct is the caller's, so that every launch has its own with its own
+/// Where the operands lie that a description of the operation holds by address.
+struct Pointers {
+  CUdeviceptr bias = 0, scales[2] = {0, 0};
+};
+
+/// What is done, for operands that lie there. The struct is the caller's, so that every launch has its own with its own
 /// address, and makes it without an allocation.
-cublasLtMatmulDescOpaque_t operation_of(const BlasLt::Api& api, const LtProblem& p, CUdeviceptr bias) {
+cublasLtMatmulDescOpaque_t operation_of(const BlasLt::Api& api, const LtProblem& p, const Pointers& at) {
   cublasLtMatmulDescOpaque_t made;
   const cudaDataType_t scale = p.type == CUDA_R_64F ? CUDA_R_64F : CUDA_R_32F;
   check(api.MatmulDescInit_internal(&made, sizeof(made), p.compute, scale), "cublasLtMatmulDescInit");
@@ -47,9 +51,11 @@ cublasLtMatmulDescOpaque_t operation_of(const BlasLt::Api& api, const LtProblem&
   set(CUBLASLT_MATMUL_DESC_TRANSB, p.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (p.epilogue != CUBLASLT_EPILOGUE_DEFAULT) set(CUBLASLT_MATMUL_DESC_EPILOGUE, p.epilogue);
   if (p.bias) {  // of the result's dtype, which is what cuBLASLt takes unless told otherwise
-    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, at.bias);
     set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, p.bias_step);
   }
+  constexpr cublasLtMatmulDescAttributes_t kScales[] = {CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER};
+  for (size_t i = 0; i < p.scales.size(); ++i) set(kScales[i], at.scales[i]);
   return made;
 }
 
@@ -86,11 +92,11 @@ struct Layouts {
   cublasLtMatrixLayout_t left = nullptr, right = nullptr, added = nullptr, result = nullptr;
 };
 
-/// `alignment` is the one that all operands have in bytes, the bias too: for the heuristic its address stands for it.
+/// `alignment` is the one that all operands have in bytes, the bias too: for the heuristic it stands for addresses.
 std::vector<cublasLtMatmulHeuristicResult_t> candidates(const BlasLt& lt, const LtProblem& problem, const Layouts& l,
                                                         uint64_t workspace, uint32_t alignment, int most) {
   const BlasLt::Api& api = *lt.api();
-  cublasLtMatmulDescOpaque_t operation = operation_of(api, problem, alignment);
+  cublasLtMatmulDescOpaque_t operation = operation_of(api, problem, {alignment, {alignment, alignment}});
   cublasLtMatmulPreference_t preference = nullptr;
   check(api.MatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
   const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, decltype(api.MatmulPreferenceDestroy)> owner(
@@ -140,7 +146,7 @@ std::string name_of(const BlasLt::Api& api, std::string name, const cublasLtMatm
 struct Choice {
   LtProblem problem;
   std::shared_ptr<const Layouts> layouts;
-  cublasLtMatmulHeuristicResult_t best, fallback;  ///< for operands aligned to kAlignment, and for any
+  cublasLtMatmulHeuristicResult_t best, fallback;  ///< for operands aligned to kLtAlignment, and for any
   std::string name;
 };
 
@@ -168,8 +174,10 @@ class Product final : public Step {
     const CUdeviceptr result = p.product_bytes != 0 ? scratch : address_of(operands.outputs[0]);
     const CUdeviceptr added = p.addend ? address_of(operands.inputs[*p.addend]) : result;
     const CUdeviceptr bias = p.bias ? address_of(operands.inputs[*p.bias]) : 0;
-    const auto& chosen = (a | b | added | bias | result) % kAlignment == 0 ? c.best : c.fallback;
-    cublasLtMatmulDescOpaque_t operation = operation_of(*lt_.api(), p, bias);
+    const auto& chosen = (a | b | added | bias | result) % kLtAlignment == 0 ? c.best : c.fallback;
+    Pointers at{bias};
+    for (size_t i = 0; i < p.scales.size(); ++i) at.scales[i] = address_of(operands.inputs[p.scales[i]]);
+    cublasLtMatmulDescOpaque_t operation = operation_of(*lt_.api(), p, at);
     const auto pointer = [](CUdeviceptr address) { return reinterpret_cast<void*>(address); };
     check(lt_.api()->Matmul(lt_.handle(), &operation, Scale(p, p.alpha).get(), pointer(p.left_is_a ? a : b), c.layouts->left,
                             pointer(p.left_is_a ? b : a), c.layouts->right, Scale(p, p.beta).get(), pointer(added),
@@ -191,17 +199,19 @@ void add_variants(const BlasLt& lt, const bp_op& op, const LtProblem& problem, c
   const auto layouts = std::make_shared<const Layouts>(lt, problem);
   const uint64_t left = op.max_workspace - problem.product_bytes;
   const uint64_t workspace = std::min(left > kWorkspaceAlignment ? left - kWorkspaceAlignment : 0, kMostWorkspace);
-  const uint32_t element = sdk::dtype_size(op.outputs[0].dtype), least = std::min(element, sdk::dtype_size(op.inputs[0].dtype));
+  const uint32_t element = std::min(sdk::dtype_size(op.outputs[0].dtype), sdk::dtype_size(op.inputs[0].dtype));
+  const bool f8 = sdk::is_f8(op.inputs[0].dtype);  // which cuBLASLt takes on multiples of 16 bytes alone
+  const uint32_t least = f8 ? kLtAlignment : element;
   const auto any = candidates(lt, problem, *layouts, workspace, least, 1);
   if (any.empty()) return;
   const size_t first = list.size();
-  for (const auto& candidate : candidates(lt, problem, *layouts, workspace, kAlignment, kMostCandidates)) {
+  for (const auto& candidate : candidates(lt, problem, *layouts, workspace, kLtAlignment, kMostCandidates)) {
     auto choice = std::make_shared<Choice>(Choice{problem, layouts, candidate, any[0], name_of(*lt.api(), name, candidate.algo)});
     const auto same = [&](const LtVariant& v) { return v.name == choice->name; };
     if (std::any_of(list.begin() + static_cast<ptrdiff_t>(first), list.end(), same)) continue;
     const uint64_t scratch = std::max(candidate.workspaceSize, any[0].workspaceSize);
     const uint64_t needed = problem.product_bytes + (scratch != 0 ? scratch + kWorkspaceAlignment : 0);
-    list.push_back({choice->name, needed, problem.notes, problem.product_bytes != 0, choice});
+    list.push_back({choice->name, needed, problem.notes, problem.product_bytes != 0, choice, false, f8});
   }
 }
 

@@ -18,6 +18,8 @@
 
 namespace backplane::cuda {
 
+constexpr uint32_t kLtAlignment = 16;  ///< of operands in bytes, that the candidates count on
+
 /// The library with a handle in the context that was current when this was made. [any] thread.
 class BlasLt {
  public:
@@ -47,6 +49,7 @@ struct LtVariant {
   bool out_of_workspace = false;  ///< the product is made there, for an epilogue to read
   std::shared_ptr<const void> choice;  ///< for lt_product
   bool leaves_epilogue = false;        ///< to another step: see epilogue_operation()
+  bool needs_alignment = false;        ///< of operands to kLtAlignment: others need another kernel
 };
 
 /// The heuristic's candidates, the default first; none where cuBLASLt is not there or does not suit the operation.

@@ -42,6 +42,8 @@ std::optional<cudaDataType_t> data_type(uint32_t dtype) {
     case BP_F64: return CUDA_R_64F;
     case BP_F16: return CUDA_R_16F;
     case BP_BF16: return CUDA_R_16BF;
+    case BP_F8_E4M3: return CUDA_R_8F_E4M3;
+    case BP_F8_E5M2: return CUDA_R_8F_E5M2;
   }
   return std::nullopt;
 }
@@ -79,6 +81,8 @@ std::optional<LtProblem> describe(const bp_op& op, const bp_tensor_desc& product
   const auto right = p.left_is_a ? matrix(b, m_axis) : matrix(a, n_axis);
   if (!result || result->transposed || !left || !right) return std::nullopt;
   p.result = *result, p.left = *left, p.right = *right;
+  // Of 8-bit floats cuBLASLt takes operands that lie dense along k alone (the form "TN" of its table).
+  if (sdk::is_f8(a.dtype) && (!p.left.transposed || p.right.transposed)) return std::nullopt;
   choose_arithmetic(op, p);
   return p;
 }
@@ -92,10 +96,17 @@ cublasLtEpilogue_t epilogue_of(Activation activation, bool bias) {
   return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
+bool is_one_number(const bp_tensor_desc& desc) {
+  bool one = true;
+  for (uint32_t axis = 0; axis < desc.rank; ++axis) one = one && (desc.shape[axis] == 1 || desc.strides[axis] == 0);
+  return one;
+}
+
 /// Makes input `index`, `factor` times, C or the bias.
 bool place_addend(const bp_op& op, uint32_t index, double factor, LtProblem& p) {
   const bp_tensor_desc& desc = op.inputs[index];
   if (desc.dtype != op.outputs[0].dtype) return false;
+  if (sdk::is_f8(op.inputs[0].dtype) && desc.dtype == BP_F32) return false;  // its bias would have to be bf16
   const uint32_t row = p.left_is_a ? desc.rank - 2 : desc.rank - 1, column = 2 * desc.rank - 3 - row;
   const auto whole = matrix(desc, row);
   if (whole && !whole->transposed && !p.addend) {
@@ -114,7 +125,8 @@ bool place_addend(const bp_op& op, uint32_t index, double factor, LtProblem& p) 
 
 std::optional<LtProblem> lt_product_problem(const bp_op& op) {
   const bp_tensor_desc& y = op.outputs[0];
-  if (op.program == nullptr) return y.dtype == op.inputs[0].dtype ? describe(op, y) : std::nullopt;
+  const uint32_t operand = op.inputs[0].dtype;
+  if (op.program == nullptr) return y.dtype == (sdk::is_f8(operand) ? uint32_t{BP_F32} : operand) ? describe(op, y) : std::nullopt;
   const bp_tensor_desc product = sum_of(op);
   auto problem = describe(op, product);
   if (problem && sum_needs_own_place(op)) {
@@ -126,13 +138,19 @@ std::optional<LtProblem> lt_product_problem(const bp_op& op) {
 
 std::optional<LtProblem> lt_fused_problem(const bp_op& op) {
   const uint32_t a = op.inputs[0].dtype, y = op.outputs[0].dtype;
-  if (op.program == nullptr || (y != a && y != sum_dtype(a))) return std::nullopt;
+  const bool narrowed = sdk::is_f8(a) && (y == BP_F16 || y == BP_BF16);
+  if (op.program == nullptr || (y != a && y != sum_dtype(a) && !narrowed)) return std::nullopt;
   std::vector<uint32_t> dtypes{sum_dtype(a)};
   for (uint32_t i = 2; i < op.num_inputs; ++i) dtypes.push_back(op.inputs[i].dtype);
   const auto pattern = recognise_epilogue(*op.program, dtypes);
   auto p = pattern ? describe(op, op.outputs[0]) : std::nullopt;
   if (!p) return std::nullopt;
   p->alpha = pattern->alpha;
+  if (pattern->scales.size() > 2 || (!pattern->scales.empty() && !sdk::is_f8(a))) return std::nullopt;
+  for (const uint32_t value : pattern->scales) {
+    if (!is_one_number(op.inputs[value + 1])) return std::nullopt;
+    p->scales.push_back(value + 1);
+  }
   for (const EpiloguePattern::Addend& each : pattern->addends) {
     if (!place_addend(op, each.input + 1, each.factor, *p)) return std::nullopt;  // value 0 is the product, inputs 0 and 1 a and b
   }

@@ -30,6 +30,7 @@ struct LtProblem {
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   double alpha = 1, beta = 0;
   std::optional<uint32_t> addend, bias;  ///< which of the operation's inputs C and the bias are
+  std::vector<uint32_t> scales;          ///< and those that L and R are multiplied with: one number each, of 8-bit floats alone
   LtMatrix added;                        ///< C
   int64_t bias_step = 0;                 ///< from one batch entry to the next
 };
@@ -37,7 +38,7 @@ struct LtProblem {
 /// The product alone, in the dtype that an epilogue reads where there is one; nothing where cuBLASLt does not suit.
 std::optional<LtProblem> lt_product_problem(const bp_op& op);
 
-/// Product and epilogue in one, where the program is one of cuBLASLt's: alpha, at most one addend laid out as the result is,
+/// Product and epilogue in one, where the program is one of cuBLASLt's: alpha, at most two scales, at most one addend laid out as the result is,
 /// at most one bias along the result's rows, then nothing, max(x, 0) or GELU's tanh form; all in the output's dtype.
 std::optional<LtProblem> lt_fused_problem(const bp_op& op);
 

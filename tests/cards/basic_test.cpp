@@ -162,6 +162,32 @@ TEST_F(Matmul, EveryDtype) {
     }
   }
 }
+/// Where they are multiplied at all, in the layouts that libraries take and in others, with what scales and narrows them.
+TEST_F(Matmul, EightBitFloats) {
+  for (uint32_t dtype : {BP_F8_E4M3, BP_F8_E5M2}) {
+    for (const Size& s : {Size{64, 48, 32}, Size{16, 80, 144}, Size{33, 17, 50}, Size{1, 40, 7}}) {
+      for (Lay b : {Lay::permuted, Lay::dense}) {
+        Case plain = matmul(dtype, {}, s.m, s.n, s.k, Lay::dense, b);
+        plain.out[0].dtype = BP_F32;
+        compare(plain);
+        Case narrowed = plain;
+        narrowed.out[0].dtype = BP_BF16;
+        narrowed.in.push_back(lay_out(BP_F32, {s.m, s.n}, Lay::scalar));
+        narrowed.has_program = true;
+        narrowed.program = {{instr(BP_S_MUL, BP_F32, 0, 1), instr(BP_S_CAST, BP_BF16, 2)}, 2, {3}};
+        compare(narrowed);
+        Case fused = plain;
+        fused.out[0].dtype = BP_F16;
+        fused.has_program = true;
+        fused.program = {{constant(BP_F32, 0.25), instr(BP_S_MUL, BP_F32, 0, 1), instr(BP_S_CAST, BP_F16, 2)}, 1, {3}};
+        compare(fused);
+      }
+    }
+    Case batched = matmul(dtype, {3}, 32, 16, 48, Lay::dense, Lay::permuted);
+    batched.out[0].dtype = BP_F32;
+    compare(batched);
+  }
+}
 TEST_F(Matmul, Epilogues) {
   for (uint32_t dtype : {BP_F32, BP_F64, BP_BF16}) {
     const uint32_t value = dtype == BP_F64 ? uint32_t{BP_F64} : uint32_t{BP_F32};

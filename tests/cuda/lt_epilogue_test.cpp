@@ -67,6 +67,17 @@ TEST(EpiloguePattern, SumsInAnyOrder) {
   EXPECT_EQ(found->activation, Activation::none);
 }
 
+TEST(EpiloguePattern, ScalesOfTheProductAlone) {
+  Writer w({BP_F32, BP_F32, BP_F32, BP_F32});
+  const uint16_t scaled = w.op(BP_S_MUL, w.op(BP_S_MUL, 1, w.value(0.5)), w.op(BP_S_MUL, 0, 3));
+  const auto found = w.read(w.op(BP_S_ADD, scaled, 2));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->alpha, 0.5);
+  EXPECT_EQ(found->scales, (std::vector<uint32_t>{1, 3}));
+  ASSERT_EQ(found->addends.size(), 1u);
+  EXPECT_EQ(found->addends[0].input, 2u);
+}
+
 TEST(EpiloguePattern, Activations) {
   Writer relu({BP_F32, BP_F32});
   const auto rectified = relu.read(relu.cast(relu.op(BP_S_MAX, relu.value(0), relu.op(BP_S_ADD, 0, 1)), BP_BF16));
@@ -106,7 +117,9 @@ TEST(EpiloguePattern, NearMissesAreNotTaken) {
   refused("the activation before the bias", [](Writer& w) {
     return w.op(BP_S_ADD, w.op(BP_S_MAX, 0, w.value(0)), 1);
   }, two);
-  refused("a product with the other input", [](Writer& w) { return w.op(BP_S_MUL, 0, 1); }, two);
+  refused("a scale of the whole sum", [](Writer& w) { return w.op(BP_S_MUL, w.op(BP_S_ADD, 0, 1), 2); }, {BP_F32, BP_F32, BP_F32});
+  refused("the product squared", [](Writer& w) { return w.op(BP_S_MUL, 0, w.op(BP_S_MUL, 0, 1)); }, two);
+  refused("a scale that is computed", [](Writer& w) { return w.op(BP_S_MUL, 0, w.op(BP_S_EXP, 1)); }, two);
   refused("a constant added", [](Writer& w) { return w.op(BP_S_ADD, 0, w.value(1)); }, two);
   refused("an input that comes twice", [](Writer& w) { return w.op(BP_S_ADD, w.op(BP_S_ADD, 0, 1), 1); }, two);
   refused("no product", [](Writer&) { return uint16_t{1}; }, two);
@@ -176,6 +189,25 @@ TEST_F(Epilogues, OfEveryKindAndDtype) {
       EXPECT_TRUE(offered(c)) << c.name;
       compare(c);
     }
+  }
+}
+
+TEST_F(Epilogues, ScalesOfEightBitFloats) {
+  for (const uint32_t out : {BP_BF16, BP_F16, BP_F32}) {
+    Case c = product(BP_F8_E4M3, out, Lay::dense);
+    constexpr int64_t n = 48;  // a multiple of 16, and both operands lie along k: what cuBLASLt takes
+    c.in = {lay_out(BP_F8_E4M3, {kM, kK}), lay_out(BP_F8_E4M3, {kK, n}, Lay::permuted), lay_out(BP_F32, {kM, n}, Lay::scalar),
+            lay_out(BP_F32, {kM, n}, Lay::scalar)};
+    c.out = {lay_out(out, {kM, n})};
+    c.value = [](size_t input, int64_t element) { return input > 1 ? 0.3 + double(input) : double(element % 17) / 8 - 1; };
+    Writer w({BP_F32, BP_F32, BP_F32});
+    const uint16_t scaled = w.op(BP_S_MUL, w.op(BP_S_MUL, 0, 1), 2);
+    c.program = w.done(out == BP_F32 ? scaled : w.cast(scaled, out));
+    EXPECT_TRUE(offered(c)) << c.name;
+    compare(c);
+    c.in[1] = lay_out(BP_F8_E4M3, {kK, n});
+    EXPECT_FALSE(offered(c)) << c.name << ", along n";
+    compare(c);
   }
 }
 

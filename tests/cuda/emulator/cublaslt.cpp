@@ -17,6 +17,7 @@ struct Matmul {
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
   int64_t bias_step = 0;
+  const float* scales[2] = {nullptr, nullptr};
 
   bool has(cublasLtEpilogue_t part) const { return (epilogue & part) != 0; }
   /// What the library says to doubles with an epilogue, and to a bias that is nowhere.
@@ -45,11 +46,26 @@ static T& as(Handle handle) {
 
 static emulator::Element element(cudaDataType_t type) {
   using emulator::Element;
-  return type == CUDA_R_64F ? Element::f64 : type == CUDA_R_32F ? Element::f32 : type == CUDA_R_16F ? Element::f16 : Element::bf16;
+  switch (type) {
+    case CUDA_R_64F: return Element::f64;
+    case CUDA_R_32F: return Element::f32;
+    case CUDA_R_16F: return Element::f16;
+    case CUDA_R_8F_E4M3: return Element::e4m3;
+    case CUDA_R_8F_E5M2: return Element::e5m2;
+    default: return Element::bf16;
+  }
 }
 static double load(cudaDataType_t type, const void* base, int64_t index) { return emulator::load(element(type), base, index); }
 static void store(cudaDataType_t type, void* base, int64_t index, double value) {
   emulator::store(element(type), base, index, value);
+}
+
+static bool is_f8(cudaDataType_t type) { return type == CUDA_R_8F_E4M3 || type == CUDA_R_8F_E5M2; }
+/// The library's table for 8-bit floats: both operands dense along k, extents of multiples of 16, not both of 5 exponent bits.
+static bool supported(const Matmul& op, const Layout& left, const Layout& right) {
+  if (!is_f8(left.type)) return op.scales[0] == nullptr && op.scales[1] == nullptr;
+  const bool extents = left.rows % 16 == 0 && left.columns % 16 == 0 && left.leading % 16 == 0 && right.leading % 16 == 0;
+  return op.transposed[0] && !op.transposed[1] && extents && (left.type != CUDA_R_8F_E5M2 || right.type != CUDA_R_8F_E5M2);
 }
 
 /// NaN stays NaN, which of the library is not proven (docs/cuda.md).
@@ -93,6 +109,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMa
     case CUBLASLT_MATMUL_DESC_EPILOGUE: status = take(op.epilogue); break;
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER: status = take(op.bias); break;
     case CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE: status = take(op.bias_step); break;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER: status = take(op.scales[0]); break;
+    case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER: status = take(op.scales[1]); break;
     default: break;
   }
   return status;
@@ -133,12 +151,13 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 }
 
 /// Algorithm 0 takes anything; 1 wants 16 bytes of alignment and 4096 of workspace.
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t left,
+                                              cublasLtMatrixLayout_t right, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t p, int most,
                                               cublasLtMatmulHeuristicResult_t* results, int* count) {
   *count = 0;
-  if (!as<Matmul>(d).supported()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (!as<Matmul>(d).supported() || !supported(as<Matmul>(d), as<Layout>(left), as<Layout>(right))) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (is_f8(as<Layout>(left).type) && as<Preference>(p).alignment < 16) return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool near = reinterpret_cast<uintptr_t>(as<Matmul>(d).bias) % 16 != 0;
   for (uint64_t id : {1u, 0u}) {
     if (*count == most) break;
@@ -179,10 +198,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   if (added.rows != m || added.columns != n || added.batch != result.batch || added.type != result.type) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
-  if (!op.supported() || (c == d && cl != dl)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!op.supported() || !supported(op, left, right) || (c == d && cl != dl)) return CUBLAS_STATUS_INVALID_VALUE;
   const uint64_t id = algo->data[0];
   const uintptr_t all = reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(c) |
                         reinterpret_cast<uintptr_t>(d) | reinterpret_cast<uintptr_t>(op.bias);
+  if (is_f8(left.type) && all % 16 != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (id == 1 && (all % 16 != 0 || bytes < 4096 || reinterpret_cast<uintptr_t>(workspace) % 256 != 0)) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
@@ -200,6 +220,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
             sum += load(left.type, a, at(left, op.transposed[0], i, p)) * load(right.type, b, at(right, op.transposed[1], p, j));
           }
           sum *= alpha;
+          for (const float* scale : op.scales) sum *= scale != nullptr ? static_cast<double>(*scale) : 1;
           if (beta != 0) sum += beta * load(added.type, c, at(added, false, i, j));
           if (op.has(CUBLASLT_EPILOGUE_BIAS)) sum += load(result.type, op.bias, batch * op.bias_step + static_cast<int64_t>(i));
           store(result.type, d, at(result, false, i, j), activate(op, sum));

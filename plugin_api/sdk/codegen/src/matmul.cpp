@@ -73,6 +73,10 @@ bool steps_in_fours(const bp_tensor_desc& desc, uint32_t dense_axis) {
 void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out) {
   const MatmulProblem problem(op);
   const Product product = matmul_product(problem);
+  if (sdk::is_f8(problem.dtype)) {  // loads of one element each, which is what these have
+    list_grouped("", product, facts, out);
+    return list_naive("", product, facts, out);
+  }
   const bool llvmpipe = facts.cpu_like && facts.dialect == Dialect::glsl;
   // Where a row fills vectors of the tiles, those win: measured at 16 columns on PoCL, 8 on llvmpipe. There, a tile of
   // one row has a row times a matrix in less than half of the time of shared loads, and those a matrix times a column
@@ -97,11 +101,11 @@ void list_matmul(const bp_op& op, const DeviceFacts& facts, Variants& out) {
 
 namespace {
 
-std::string refuse_matmul(const bp_op& op, const DeviceFacts&) {
+std::string refuse_matmul(const bp_op& op, const DeviceFacts& facts) {
   const bp_tensor_desc &a = op.inputs[0], &b = op.inputs[1], &c = op.outputs[0];
   if (a.dtype == BP_BOOL) return "bool operands";
-  if (sdk::is_f8(a.dtype)) return "8-bit floats; it decomposes";
   if (a.dtype != b.dtype) return "operands of different dtypes";
+  if (sdk::is_f8(a.dtype)) return facts.cpu_like ? "8-bit floats; it decomposes" : "";  // vectors of f32 are faster
   if (op.program == nullptr && c.dtype != a.dtype) return "the result's dtype differs from the operands'";
   return {};
 }

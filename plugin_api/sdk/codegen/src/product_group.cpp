@@ -24,7 +24,9 @@ constexpr Tiling kTilings[] = {
 };
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-uint32_t sum_dtype(uint32_t dtype) { return dtype == BP_F16 || dtype == BP_BF16 ? uint32_t{BP_F32} : dtype; }
+uint32_t sum_dtype(uint32_t dtype) {
+  return dtype == BP_F16 || dtype == BP_BF16 || sdk::is_f8(dtype) ? uint32_t{BP_F32} : dtype;
+}
 int64_t partial_elements(const Product& p, int64_t parts) { return p.batch * parts * p.m * p.n; }
 
 /// The second launch of a split sum.

@@ -41,7 +41,7 @@ uint32_t vector_width(const DeviceFacts& facts, uint32_t dtype) {
 void declare_vectors(Source& source, uint32_t width, uint32_t dtype) {
   const Dialect dialect = source.facts().dialect;
   const std::string real(compute_type(dtype)), w = number(width);
-  const bool floats = sdk::is_float(dtype);
+  const bool floats = sdk::is_float(dtype) || sdk::is_f8(dtype);
   source.define("WIDTH", width);
   source.define("REAL", real);
   source.define("DISTANCE", dialect == Dialect::opencl_c && source.facts().cpu_like ? "long" : "int");
