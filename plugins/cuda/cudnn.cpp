@@ -55,7 +55,7 @@ const Api* open(const sdk::Host& host, std::string* problem) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!opened) {
     why = load(host.config("cuda.cudnn").value_or(kLibrary), api);
-    if (!why.empty()) host.log(BP_LOG_INFO, "cuda", "convolutions have Backplane's own kernels alone: " + why);
+    if (!why.empty()) host.log(BP_LOG_INFO, "cuda", "convolutions and attention have Backplane's own kernels alone: " + why);
     opened = true;
   }
   if (problem != nullptr) *problem = why;

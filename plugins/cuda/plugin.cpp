@@ -15,7 +15,7 @@ namespace {
 class Plugin {
  public:
   static constexpr sdk::PluginInfo kInfo{"cuda", "0.1.0", BACKPLANE_CUDA_BUILD_ID,
-                                         "NVIDIA GPUs: kernels compiled by NVRTC"};
+                                         "NVIDIA GPUs: kernels compiled by NVRTC, cuBLASLt, cuDNN"};
   using Device = cuda::Device;
 
   explicit Plugin(const sdk::Host& host) : host_(host) {}
