@@ -203,17 +203,11 @@ Json google_context(const Run& run) {
   return json;
 }
 
-/// A row without a time has no "real_time": Google's tools then leave it out of comparisons.
 Json google_row(const Row& row) {
   std::string name = identity(row);
   for (char& c : name) c = c == ' ' ? '/' : c;
   Json json = {
       {"name", name}, {"run_name", name}, {"run_type", "iteration"}, {"threads", 1}, {"iterations", row.samples}};
-  if (!row.median_ns) {
-    json["error_occurred"] = true;
-    json["error_message"] = std::string(name_of(row.status)) + ": " + row.reason;
-    return json;
-  }
   json["real_time"] = *row.median_ns;
   json["cpu_time"] = row.host_median_ns.value_or(*row.median_ns);
   json["time_unit"] = "ns";
@@ -229,6 +223,10 @@ Run run_of_json(std::string_view text) {
     throw Error("these are no results of `backplane bench`; name a file that it wrote");
   Run run = read_header(context->at("backplane"));
   for (const Json& row : json.at("benchmarks")) read(row.at("backplane"), run.rows.emplace_back());
+  for (const Json& entry : json.value("backplane_without_time", Json::array())) {
+    const auto place = static_cast<std::ptrdiff_t>(std::min(entry.at("place").get<size_t>(), run.rows.size()));
+    read(entry.at("backplane"), *run.rows.emplace(run.rows.begin() + place));
+  }
   return run;
 }
 
@@ -253,18 +251,19 @@ Run run_of_lines(std::string_view text) {
 }  // namespace
 
 std::string to_json(const Run& run) {
-  Json json = {{"context", google_context(run)}, {"benchmarks", Json::array()}};
-  json["context"]["backplane"] = written(run);
-  for (const Row& row : run.rows) {
-    Json entry = google_row(row);
+  Json context = google_context(run);
+  context["backplane"] = written(run);
+  // Google's compare.py falls over rows without a time (1.7.1: KeyError), so they are apart, with their place among all.
+  std::string timed, others;
+  for (size_t i = 0; i < run.rows.size(); ++i) {
+    const Row& row = run.rows[i];
+    std::string& list = row.median_ns ? timed : others;
+    Json entry = row.median_ns ? google_row(row) : Json{{"place", i}};
     entry["backplane"] = written(row);
-    json["benchmarks"].push_back(std::move(entry));
+    list += (list.empty() ? "\n" : ",\n") + entry.dump();  // samples would take a line each
   }
-  // Samples would take a line each: only the outer levels are spread out.
-  std::string text = "{\n\"context\": " + json["context"].dump(1) + ",\n\"benchmarks\": [";
-  const char* between = "\n";
-  for (const Json& entry : json["benchmarks"]) text += std::exchange(between, ",\n") + entry.dump();
-  return text + "\n]}\n";
+  return "{\n\"context\": " + context.dump(1) + ",\n\"benchmarks\": [" + timed +
+         "\n],\n\"backplane_without_time\": [" + others + "\n]}\n";
 }
 
 std::string jsonl_header(const Run& run) { return Json{{"backplane_run", written(run)}}.dump() + "\n"; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in files. JSON has Google Benchmark's schema ("context", "benchmarks" with name, real_time, time_unit ...), so
-// that its tools read it; everything of ours is below the key "backplane" there, and only that is read back. JSONL is
+// that its tools read it; everything of ours is below the key "backplane" there, and only that is read back. Rows without
+// a time stand apart, because those tools expect one of every row. JSONL is
 // for runs in progress: a header line, then one row a line; a last line that was cut off is ignored.
 //
 // Unknown fields are ignored; another schema version is refused. Both forms read back exactly what was written.
