@@ -15,6 +15,9 @@ namespace backplane::autotune {
 namespace {
 
 constexpr int kMostLooks = 3;
+// Of what the twin shows, either way: who left such a race left by chance. On a busy machine one kept a default that
+// takes 1.7 times as long as another (docs/results/2026-11-22-tuning.md).
+constexpr double kBlind = 0.25;
 constexpr size_t kLooksWorth = 64;  // samples: first looks and their calibration leave most of the time to the race
 
 class Race {
@@ -40,6 +43,9 @@ class Race {
     if (result_.rounds < 3) return keep_present("no time for a race", false);
     size_t pick = pick_of();
     if (pick == present_ && result_.rounds >= rules_.min_rounds) pick = challenger();
+    if (pick == present_ && contestants_.size() > 1 && result_.noise.half_width() > kBlind)
+      return keep_present(
+          "the default's twin is uncertain by " + percent(result_.noise.half_width()) + ": too noisy to tell", false);
     if (pick == present_) return keep_present(why_kept(), result_.rounds >= rules_.min_rounds);
     confirm(rounds_, contestants_, rules_, {present_, pick, lanes_[leader_].contestant, baseline_, has_incumbent_});
     return std::move(result_);

@@ -47,7 +47,7 @@ std::string layout_class(const bp_tensor_desc& desc);
 /// equal cards share measurements.
 struct Fingerprint {
   std::string device;  ///< "cpu|x86-64-v4|AMD EPYC|units=2|oneDNN 2.6.3": plugin, architecture, name, units, driver
-  std::string build;   ///< the plugin's build id; measurements of another build are priors, not answers
+  std::string build;   ///< the plugin's build id; stands for the code of variants without a hash
 
   static Fingerprint of(const host::Device& device);
   static Fingerprint of(const std::string& plugin, const bp_device_info& info, const std::string& build);

@@ -119,7 +119,7 @@ class Tuner {
     uint64_t total_ns = UINT64_MAX;  ///< with builds and right results
     uint64_t seed = 0;       ///< 0: from the key, so that the order of measurements repeats
     bool keep = true;        ///< false: the outcome is not stored
-    bool anew = false;       ///< also variants that an earlier build of the plugin had, and measured, with the same code
+    bool anew = false;       ///< also variants that an earlier build of the plugin measured with the same code
   };
   /// Measures now, whatever the mode, and stores the outcome. Throws host::Error when the device does not do the
   /// operation.
