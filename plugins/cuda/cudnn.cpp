@@ -132,9 +132,13 @@ Session::~Session() {
 
 Handle Session::handle() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (handle_ == nullptr) {
-    context_ = current_context();
+  if (api_ == nullptr || std::exchange(asked_, true)) return handle_;
+  context_ = current_context();
+  try {
     check(*api_, api_->Create(&handle_), "cudnnCreate");
+  } catch (const sdk::Failure& failure) {
+    handle_ = nullptr;
+    host_.log(BP_LOG_WARNING, "cuda", std::string(failure.what()) + "; not used");
   }
   return handle_;
 }

@@ -117,20 +117,22 @@ struct Target {
 /// One device's handle. It is made when it is first needed: that takes time and memory.
 class Session {
  public:
-  explicit Session(const Api* api) : api_(api) {}
+  Session(const sdk::Host& host, const Api* api) : host_(host), api_(api) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   const Api* api() const { return api_; }
-  /// The device's context is current.
+  /// NULL without cuDNN, and where it does not start, which is logged once. The device's context is current.
   Handle handle();
   /// Puts the plan into the stream. [any] thread: a handle has one stream at a time, so threads take turns.
   void execute(CUstream stream, const Descriptor& plan, const Descriptor& variant_pack);
 
  private:
+  const sdk::Host& host_;
   const Api* api_;
   std::mutex mutex_;
+  bool asked_ = false;
   Handle handle_ = nullptr;
   CUcontext context_ = nullptr;
 };

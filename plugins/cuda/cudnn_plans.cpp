@@ -73,7 +73,7 @@ void Plans::search(const bp_op& op, Found& into) {
 }
 
 std::shared_ptr<Plans::Found> Plans::found(const bp_op& op) {
-  if (session_.api() == nullptr || !refuse(op).empty()) return nullptr;
+  if (!refuse(op).empty() || session_.handle() == nullptr) return nullptr;
   std::shared_ptr<Found> known = found_.get(digest_of(op));
   std::lock_guard<std::mutex> lock(known->mutex);
   if (!known->searched) search(op, *known);

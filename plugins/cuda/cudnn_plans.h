@@ -26,7 +26,7 @@ struct Plan {
 /// One device's plans. [any] thread.
 class Plans {
  public:
-  explicit Plans(const Api* api) : session_(api) {}
+  Plans(const sdk::Host& host, const Api* api) : session_(host, api) {}
 
   /// Those that `op` has room for; none without cuDNN. The device's context is current.
   std::vector<Plan> list(const bp_op& op);

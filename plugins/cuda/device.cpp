@@ -19,7 +19,7 @@ Device::Device(const sdk::Host& host, const Compiler& compiler, const Nvml& nvml
   staging_ = make_pool(UINT64_MAX, UINT64_MAX);
   programs_ = std::make_unique<Programs>(host_, compiler_, entry_.major, entry_.minor);
   lt_ = std::make_unique<BlasLt>(host_);
-  plans_ = std::make_unique<dnn::Plans>(dnn::open(host_));
+  plans_ = std::make_unique<dnn::Plans>(host_, dnn::open(host_));
   clock_ = std::make_unique<Clock>(*this);
 }
 

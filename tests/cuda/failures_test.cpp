@@ -150,5 +150,22 @@ TEST_F(CudaFailures, TheThreadsOwnContextComesBack) {
   set(nullptr);
 }
 
+TEST_F(CudaFailures, CudnnThatDoesNotStartIsNotUsed) {
+  cuda_emulator_fail("cudnnCreate", 1, 0, -1);
+  bp_convolution_attrs attrs{};
+  attrs.size = sizeof(attrs), attrs.spatial_rank = 2, attrs.groups = 1;
+  for (int axis = 0; axis < 2; ++axis) attrs.stride[axis] = attrs.dilation[axis] = 1;
+  Case c;
+  c.code = BP_OP_CONVOLUTION, c.attrs = &attrs;
+  c.in = {lay_out(BP_F32, {1, 4, 8, 8}), lay_out(BP_F32, {4, 4, 3, 3})};
+  c.out = {lay_out(BP_F32, {1, 4, 6, 6})};
+  bp_program program;
+  const std::vector<bp_variant> variants = card_->variants(make_op(c, program));
+  EXPECT_FALSE(variants.empty());
+  for (const bp_variant& v : variants) EXPECT_EQ(std::string(v.name).find("cudnn"), std::string::npos) << v.name;
+  const auto said = [](const std::string& line) { return line.find("cudnnCreate failed with status 1001") != std::string::npos; };
+  EXPECT_EQ(std::count_if(card_->log.begin(), card_->log.end(), said), 1);
+}
+
 }  // namespace
 }  // namespace card_test

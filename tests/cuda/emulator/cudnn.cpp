@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "calls.h"
 #include "control.h"
 #include "cudnn_descriptor.h"
 
@@ -94,7 +95,10 @@ extern "C" {
 
 size_t cudnnGetVersion() { return 92800; }
 void cudnnGetLastErrorString(char* text, size_t bytes) { std::snprintf(text, bytes, "%s", last_error.c_str()); }
-int cudnnCreate(Session** out) { return *out = new Session, 0; }
+int cudnnCreate(Session** out) {
+  if (emulator::trouble("cudnnCreate", false) != 0) return fail(1001, "an emulated failure");
+  return *out = new Session, 0;
+}
 int cudnnDestroy(Session* session) { return delete session, 0; }
 int cudnnSetStream(Session* session, void* stream) { return session->stream = stream, 0; }
 
