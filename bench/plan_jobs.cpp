@@ -122,7 +122,8 @@ std::vector<std::unique_ptr<Job>> make_jobs(const SweepOptions& options, const S
     if (const Program* program = find_program(each.line.op)) {
       for (const host::DevicePtr& device : devices_for(*program, devices)) {
         size_t round = 0;
-        for (auto& job : ProgramJob::of(*program, each.line, each.suite, overrides, device)) add(std::move(job), round++);
+        for (auto& job : ProgramJob::of(*program, each.line, each.suite, overrides, device))
+          add(std::move(job), round++);
       }
       continue;
     }

@@ -30,8 +30,8 @@ struct OpenedDevice {
 /// for one that was named and cannot be opened.
 std::vector<OpenedDevice> open_devices(const std::vector<std::string>& selectors);
 
-/// Jobs with at least one row that `keep` wants, in the order of the lines; with a budget the first case of each line, then
-/// the second of each and so on, so that a short sweep has seen something of everything.
+/// Jobs with at least one row that `keep` wants, in the order of the lines; with a budget the first case of each line,
+/// then the second of each and so on, so that a short sweep has seen something of everything.
 std::vector<std::unique_ptr<Job>> make_jobs(const SweepOptions& options, const Selection& selection,
                                             const std::vector<OpenedDevice>& devices,
                                             const std::function<bool(const report::Row&)>& keep);

@@ -96,7 +96,7 @@ class Sweep {
     if (options_.ceilings) measure_ceilings_of_all();
     noise_.emplace(all_devices());
     run_jobs();
-    // In the order of the suites, whatever was measured first. Rows of an earlier sweep that this one did not ask for: last.
+    // In the order of the suites, whatever was measured first; last what only an earlier sweep asked for.
     std::ranges::stable_sort(run_.rows, {}, [&](const Row& row) {
       const auto place = places_.find(report::identity(row));
       return place != places_.end() ? place->second : places_.size();

@@ -32,6 +32,8 @@ class Builds {
 
  private:
   void attempt(KernelJob& job, const std::string& setting) {
+    constexpr const char* kNoTime =
+        "no time was left to build its kernels; without --budget there is, and drivers keep them";
     if (how_.tried.find(device_, peer_.name(), job.key(), setting) != nullptr) return;
     const std::string what = fmt::format("{} {}, {}", peer_.name(), setting, job.key());
     const auto leave_out = [&](const std::string& why) {
@@ -42,14 +44,13 @@ class Builds {
       if (same && (each.variant == what || each.variant.empty())) return leave_out("building its kernels: " + each.what.reason);
     }
     const double left_s = how_.left_s();
-    if (left_s <= 0 || *how_.cancelled)
-      return leave_out("no time was left to build its kernels; without --budget there is, and drivers keep them");
+    if (left_s <= 0 || *how_.cancelled) return leave_out(kNoTime);
     how_.show(fmt::format("building {}", what));
     try {
       Attempt::shared().at(job.device()->name(), kBuildPeers);
       if (problem_of_ != &job) operands_ = job.peer_operands(), problem_of_ = &job;
       Attempt::shared().at_variant(what, left_s);
-      how_.tried.add(device_, peer_.name(), job.key(), setting, 
+      how_.tried.add(device_, peer_.name(), job.key(), setting,
                      try_setting(peer_, setting, job.problem_of(*operands_)));
     } catch (const std::exception& error) {  // of ours: its rows will say so
       leave_out(error.what());

@@ -56,7 +56,8 @@ Facts facts_of(const Part& part) { return facts_of(part.started, part.command_li
 
 /// Whether all parts say the same of fact `i`.
 bool is_common(const Run& run, size_t i) {
-  return std::ranges::all_of(run.parts, [&](const Part& part) { return facts_of(part)[i] == facts_of(run.parts[0])[i]; });
+  const Facts first = facts_of(run.parts[0]);
+  return std::ranges::all_of(run.parts, [&](const Part& part) { return facts_of(part)[i] == first[i]; });
 }
 
 }  // namespace

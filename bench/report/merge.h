@@ -16,9 +16,9 @@ void merge_repetitions(Run& run);
 /// All of one build; environment and devices are the first one's, the noise floor is that of their mean. At least one.
 Run joined(std::vector<Run> runs);
 
-/// One run of all devices and rows, with a part for each. Of rows with one identity the newer one stands, unless it only
-/// says that it was left out; of ceilings, too. Devices are in the order of `runs`; one that is another than its namesake of
-/// an older part (on another machine, with another driver) is "cpu:0 (2)". At least one.
+/// One run of all devices and rows, with a part for each. Of rows with one identity the newer one stands, unless it
+/// only says that it was left out; of ceilings, too. Devices are in the order of `runs`; one that is another than its
+/// namesake of an older part (on another machine, with another driver) is "cpu:0 (2)". At least one.
 Run combined(std::vector<Run> runs);
 
 }  // namespace backplane::bench::report

@@ -122,8 +122,8 @@ TEST_F(ReportCommand, SaysWhatIsWrong) {
   EXPECT_EQ(report_main({"--colour"}, out, err), 2);
   EXPECT_EQ(report_main({"/nowhere.json"}, out, err), 4);
   EXPECT_EQ(report_main({file("a.json", "no results")}, out, err), 4);
-  EXPECT_EQ(report_main({file("b.json", to_json(run_of("2026-01", "cpu:0", 7))), "--output", file("taken", "")}, out, err),
-            4);
+  const std::string results = file("b.json", to_json(run_of("2026-01", "cpu:0", 7)));
+  EXPECT_EQ(report_main({results, "--output", file("taken", "")}, out, err), 4);
   EXPECT_THAT(err.str(), HasSubstr("cannot write"));
 }
 

@@ -30,14 +30,16 @@ std::string ratio_cell(const Row* row) {
   const Ratio& ratio = *row->to_default;
   // Neither, where the interval has room for both.
   const char* who = ratio.interval.low > 1 ? "right" : ratio.interval.high < 1 ? "lost" : "none";
-  return fmt::format("<td class=\"n\" title=\"{}; 95 %: {} – {}\"><b class=\"{}\">{}</b></td>", time_text(row->median_ns),
-                     times_text(ratio.interval.low), times_text(ratio.interval.high), who, times_text(ratio.value));
+  return fmt::format("<td class=\"n\" title=\"{}; 95 %: {} – {}\"><b class=\"{}\">{}</b></td>",
+                     time_text(row->median_ns), times_text(ratio.interval.low), times_text(ratio.interval.high), who,
+                     times_text(ratio.value));
 }
 
 std::string table_of(const Page& page, size_t device, const std::vector<std::string>& names) {
-  std::string text = "<table class=\"plain\">\n<thead><tr><th scope=\"col\">case</th><th class=\"n\" scope=\"col\">default</th>"
-                     "<th class=\"n\" scope=\"col\">tuned</th>";
-  for (const std::string& name : names) text += "<th class=\"n\" scope=\"col\">" + escaped(name) + "</th>";
+  std::string text = "<table class=\"plain\">\n<thead><tr><th scope=\"col\">case</th>";
+  std::vector<std::string> heads = {"default", "tuned"};
+  heads.insert(heads.end(), names.begin(), names.end());
+  for (const std::string& head : heads) text += "<th class=\"n\" scope=\"col\">" + escaped(head) + "</th>";
   text += "</tr></thead>\n<tbody>\n";
   for (const CaseRows& c : page.cases) {
     const OnDevice& on = c.on[device];
@@ -62,8 +64,8 @@ std::string peers_section(const Page& page) {
     if (!names.empty()) body += figure(device_name(page, d), scrolling(table_of(page, d, names)));
   }
   return section("peers", "Beside other libraries",
-                 "The same work in the same interleaved race, timed by the host: times over our default's. Green: ours is "
-                 "faster; red: theirs; grey: the 95 % interval holds both.",
+                 "The same work in the same interleaved race, timed by the host: times over our default's. Green: ours "
+                 "is faster; red: theirs; grey: the 95 % interval holds both.",
                  body);
 }
 
