@@ -52,6 +52,8 @@ class Queue {
   void run_fill(const bp_view& target, const void* pattern, uint32_t pattern_bytes, uint64_t bytes);
   void run_record(Event& event);
   void run_wait(Event& event);
+  void write(const Buffer& target, uint64_t offset, const void* source, uint64_t bytes, bool blocking, cl_event* done);
+  void read(void* target, const Buffer& source, uint64_t offset, uint64_t bytes);
   void upload_staged(const Buffer& target, uint64_t offset, const void* source, uint64_t bytes);
   void reclaim(uint64_t keep);
   void fail(const bp_error& failure, bool inherited);
