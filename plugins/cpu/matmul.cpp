@@ -59,6 +59,7 @@ std::vector<MatmulSlice> slice_matmul(const MatmulProblem& p, int threads, int64
 namespace {
 
 void list_plain(const Op& op, Candidates& out) {
+  if (sdk::is_f8(op.in[0].dtype)) return list_via_f32(op, list_plain, out);
   const bool half = is_half(op.in[0].dtype) || is_half(op.out[0].dtype);
 #if defined(BACKPLANE_CPU_ONEDNN)
   list_onednn_matmul(op, out);
@@ -80,16 +81,15 @@ std::string refuse_matmul(const Op& op) {
     return "inner extents do not match";
   }
   if (a.dtype == BP_BOOL) return "bool operands";
-  if (sdk::is_f8(a.dtype)) return "8-bit floats; it decomposes";
   if (a.dtype != b.dtype) return "operands of different dtypes";
-  if (!op.program && c.dtype != a.dtype) return "the result's dtype differs from the operands'";
+  if (!op.program && c.dtype != (sdk::is_f8(a.dtype) ? uint32_t{BP_F32} : a.dtype)) return "the result's dtype differs from the operands'";
   return op.program ? refuse_epilogue(op, 2) : std::string();
 }
 
 void list_matmul(const Op& op, Candidates& out) {
   if (!op.program) return list_plain(op, out);
 #if defined(BACKPLANE_CPU_ONEDNN)
-  list_onednn_matmul(op, out);
+  if (!sdk::is_f8(op.in[0].dtype)) list_onednn_matmul(op, out);
 #endif
   list_with_epilogue(op, 2, list_plain, out);
 }

@@ -97,7 +97,7 @@ uint32_t result_dtype(uint32_t dtype) { return dtype == BP_F64 ? BP_F64 : BP_F32
 void list_via_f32(const Op& op, void (*list)(const Op&, Candidates&), Candidates& out) {
   Op wide = op;
   const auto widen = [](bp_tensor_desc& desc) {
-    if (is_half(desc.dtype)) desc = dense_like(desc, BP_F32);
+    if (is_narrow(desc.dtype)) desc = dense_like(desc, BP_F32);
   };
   for (bp_tensor_desc& desc : wide.in) widen(desc);
   for (bp_tensor_desc& desc : wide.out) widen(desc);
@@ -149,7 +149,7 @@ void list_with_epilogue(const Op& op, uint32_t own_inputs, void (*list)(const Op
 }
 
 std::string refuse_epilogue(const Op& op, uint32_t own_inputs) {
-  if (!sdk::is_float(op.in[0].dtype)) return "an epilogue needs float operands";
+  if (!sdk::is_float(op.in[0].dtype) && !sdk::is_f8(op.in[0].dtype)) return "an epilogue needs float operands";
   std::vector<uint32_t> dtypes{result_dtype(op.in[0].dtype)};
   for (size_t i = own_inputs; i < op.in.size(); ++i) {
     if (!same_shape(op.in[i], op.out[0])) return "an epilogue operand differs in shape from the result";

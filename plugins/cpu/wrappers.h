@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Works made of other works: half-precision operands by way of f32, and epilogues as a pass over the result.
+// Works made of other works: operands of narrow dtypes by way of f32, and epilogues as a pass over the result.
 #pragma once
 
 #include "work.h"
