@@ -48,7 +48,7 @@ TEST(Usage, HelpSaysWhatThereIs) {
 
 TEST(Version, IsPrinted) {
   EXPECT_THAT(run_backplane({"version"}).out, HasSubstr("plugin ABI 1.1"));
-  EXPECT_EQ(run_backplane({"version", "--json"}).json()["abi"], "1.0");
+  EXPECT_EQ(run_backplane({"version", "--json"}).json()["abi"], "1.1");
 }
 
 TEST(Devices, AreListedWithWhatWasFound) {
